@@ -1,0 +1,1 @@
+//! What `balancer.yaml` says: typed as it is written, with the position of everything in it.

@@ -1,0 +1,242 @@
+//! What `balancer.yaml` means: checked, cross-linked, immutable streams, servers and mounts.
+//!
+//! A [`Fleet`] exists only if nothing was wrong with its configuration, so nobody who holds one
+//! checks anything again. Servers and streams are referred to by their index in the fleet.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::HeaderValue;
+use secrecy::SecretString;
+use url::Url;
+
+/// Everything one configuration means.
+#[derive(Debug)]
+pub struct Fleet {
+    /// Where players are served.
+    pub listen: Vec<SocketAddr>,
+    /// Where operators are served.
+    pub admin: SocketAddr,
+    /// The bearer token that `POST` needs from other hosts; without one, only loopback may post.
+    pub admin_token: Option<SecretString>,
+    /// How relays are asked.
+    pub poll: Poll,
+    /// How listeners are distributed.
+    pub balance: Balance,
+    /// What one peer, and all of them, may take.
+    pub limits: Limits,
+    /// The relays, in the file's order.
+    pub servers: Vec<Server>,
+    /// The streams, in the file's order.
+    pub streams: Vec<Stream>,
+    /// Every path and alias, percent-decoded, with the stream it belongs to.
+    pub paths: HashMap<String, StreamId>,
+    /// Files that were read besides the configuration itself (passwords, tokens); a change of one
+    /// of them is a change of the configuration.
+    pub secret_files: Vec<PathBuf>,
+    /// What works, but deserves a word to the operator; one line each.
+    pub warnings: Vec<String>,
+}
+
+/// A server's place in [`Fleet::servers`].
+pub type ServerId = usize;
+
+/// A stream's place in [`Fleet::streams`].
+pub type StreamId = usize;
+
+/// `poll:` of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Poll {
+    /// How often a relay is asked.
+    pub interval: Duration,
+    /// How often it is asked while that matters more.
+    pub fast_interval: Duration,
+    /// Connecting and the whole answer.
+    pub timeout: Duration,
+    /// Older numbers are not believed.
+    pub stale_after: Duration,
+    /// Good polls until a relay that was down is up.
+    pub rise: u32,
+    /// Bad polls in a row until a relay is down.
+    pub fall: u32,
+    /// Over how long a recovered relay is filled.
+    pub slow_start: Duration,
+}
+
+/// `balance:` of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Balance {
+    /// Who gets the next listener among those that could.
+    pub policy: Policy,
+    /// How long a redirect holds a slot until the relay's own count must show it.
+    pub settle: Duration,
+    /// Slots kept free on each mount.
+    pub headroom: Headroom,
+    /// What happens when nothing is known for certain.
+    pub panic: Panic,
+}
+
+/// `balance.policy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// Of two drawn by weight, the one with the smaller share of its slots in use.
+    LeastUsed,
+    /// Drawn in proportion to free slots × weight.
+    MostFree,
+    /// Drawn in proportion to weight alone.
+    WeightedRandom,
+}
+
+/// `balance.headroom`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Headroom {
+    /// Two slots, but at most a tenth of the mount's.
+    Auto,
+    /// This many slots.
+    Slots(u64),
+}
+
+/// `balance.panic`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Panic {
+    /// Send listeners to relays that may work.
+    Open,
+    /// Refuse.
+    Closed,
+}
+
+/// `limits:` of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections of players at one time.
+    pub max_connections: usize,
+    /// From a request's first moment to the end of its head.
+    pub header_timeout: Duration,
+}
+
+/// An Icecast server that listeners are sent to.
+#[derive(Debug)]
+pub struct Server {
+    /// Its name in the configuration, the logs and the metrics.
+    pub name: String,
+    /// Where players are sent that came by https; no trailing slash in its path.
+    pub url: Url,
+    /// Where players are sent that came by plain http; [`Server::url`] unless configured.
+    pub http_url: Url,
+    /// The relay's own `<limits><clients>`, shared by all of its mounts; `None`: unlimited.
+    pub max_listeners: Option<u64>,
+    /// What its uplink carries, in bits per second.
+    pub max_bandwidth: Option<u64>,
+    /// Whether it gets new listeners.
+    pub state: ServerState,
+    /// Where and how its statistics are read.
+    pub stats: Stats,
+}
+
+/// `state` of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerState {
+    /// Gets listeners.
+    Active,
+    /// Keeps those it has, gets no more; still polled.
+    Draining,
+    /// Neither gets listeners nor is polled.
+    Disabled,
+}
+
+/// `stats:` of a server.
+#[derive(Debug, Clone)]
+pub struct Stats {
+    /// Which document is read.
+    pub source: StatsSource,
+    /// The relay as the balancer reaches it; no trailing slash in its path.
+    pub url: Url,
+    /// Icecast's admin account.
+    pub credentials: Option<Credentials>,
+}
+
+/// `stats.source`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatsSource {
+    /// The best of the others that the relay offers.
+    Auto,
+    /// Our stylesheet `slots.xsl`, or the `load.xsl` of 2010.
+    Slots,
+    /// `/admin/stats`, behind the admin password.
+    Admin,
+    /// `/status-json.xsl`, which tells no limits.
+    StatusJson,
+}
+
+/// A user and a password.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The user's name.
+    pub username: String,
+    /// Never printed: its type sees to that.
+    pub password: SecretString,
+}
+
+/// What players ask for.
+#[derive(Debug)]
+pub struct Stream {
+    /// Its path, percent-decoded, which is also its name in logs and metrics.
+    pub path: String,
+    /// Where it can be heard, in the configuration's order; at most one mount per server.
+    pub mounts: Vec<Mount>,
+    /// Where listeners go when no mount is present.
+    pub fallback: Option<Fallback>,
+}
+
+/// A path on a server.
+#[derive(Debug)]
+pub struct Mount {
+    /// The server it is on.
+    pub server: ServerId,
+    /// The path there, percent-decoded, as the relay's statistics name it.
+    pub path: String,
+    /// The absolute URL that players are sent to (by plain http): ready to be a `Location`.
+    pub location: HeaderValue,
+    /// The configuration's own ceiling for this mount.
+    pub max_listeners: Option<u64>,
+    /// Bits per second one listener takes from the server's [`Server::max_bandwidth`]; zero where
+    /// the server has none.
+    pub bitrate: u64,
+    /// Its share compared with the others', at least 1.
+    pub weight: u32,
+    /// Used only when every mount of a lower tier is full or down.
+    pub tier: u32,
+}
+
+/// Where listeners go when their stream has no mount.
+#[derive(Debug)]
+pub enum Fallback {
+    /// Another stream of ours.
+    Stream(StreamId),
+    /// An absolute URL elsewhere.
+    Url(HeaderValue),
+}
+
+impl Headroom {
+    /// How many of `limit` slots are kept free.
+    pub fn of(self, limit: u64) -> u64 {
+        match self {
+            Self::Auto => (limit / 10).min(2),
+            Self::Slots(slots) => slots,
+        }
+    }
+}
+
+impl Fleet {
+    /// The stream that owns `path` (percent-decoded).
+    pub fn stream_at(&self, path: &str) -> Option<StreamId> {
+        self.paths.get(path).copied()
+    }
+
+    /// The server called `name`.
+    pub fn server_named(&self, name: &str) -> Option<ServerId> {
+        self.servers.iter().position(|server| server.name == name)
+    }
+}

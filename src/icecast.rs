@@ -1,0 +1,65 @@
+//! Icecast's statistics in, one [`Report`] out.
+//!
+//! Icecast tells its listener counts in several documents; each has a parser here and all of them
+//! give the same [`Report`]. Nothing a relay sends is trusted: numbers are read leniently, one
+//! broken mount costs only itself, and a document that is not statistics is [`Malformed`].
+
+use std::fmt;
+
+/// What one look at a relay saw.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// TCP clients of the whole relay (listeners, sources, relays pulling from it, statistics
+    /// requests), where the document tells it. It is this number that Icecast holds against its
+    /// `<limits><clients>`.
+    pub clients: Option<u64>,
+    /// The mounts the relay lists, in the document's order, each name once.
+    pub mounts: Vec<MountReport>,
+}
+
+/// One mount of a [`Report`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountReport {
+    /// The mount's path as Icecast knows it: URL-decoded, beginning with `/`.
+    pub name: String,
+    /// Listeners on this mount now; `None` where the document does not tell (the `load.xsl` of
+    /// 2010 tells free slots alone).
+    pub listeners: Option<u64>,
+    /// The most listeners this mount accepts.
+    pub limit: Limit,
+    /// Whether a stream has been proven to flow.
+    pub activity: Activity,
+}
+
+/// A mount's `<max-listeners>` as its relay reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// This many listeners. Where the listeners are not told, this many *further* listeners.
+    Listeners(u64),
+    /// The relay says that there is none.
+    Unlimited,
+    /// The document does not say, or says something absurd.
+    Unknown,
+}
+
+/// Whether a mount has a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// A stream has begun.
+    Active,
+    /// Listed, but no stream has begun: a relay on demand that waits for its first listener, and
+    /// may well answer it 404.
+    Idle,
+}
+
+/// Why a document cannot be read as statistics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Malformed(pub String);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Malformed {}

@@ -1,0 +1,7 @@
+//! icecast-balancer sends each listener to the Icecast relay that has a free slot for it.
+
+pub mod problem;
+
+pub mod config;
+pub mod fleet;
+pub mod icecast;
