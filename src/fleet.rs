@@ -219,6 +219,17 @@ pub enum Fallback {
     Url(HeaderValue),
 }
 
+impl ServerState {
+    /// Its name in the configuration, the status and the metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Draining => "draining",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
 impl Headroom {
     /// How many of `limit` slots are kept free.
     pub fn of(self, limit: u64) -> u64 {

@@ -3,5 +3,13 @@
 pub mod problem;
 
 pub mod config;
+pub mod counters;
 pub mod fleet;
 pub mod icecast;
+pub mod metrics;
+pub mod poller;
+pub mod redirect;
+pub mod select;
+pub mod server;
+pub mod slots;
+pub mod state;
