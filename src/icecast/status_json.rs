@@ -3,7 +3,7 @@
 //! A stylesheet writes this JSON and decides by a text's looks whether it needs quotes: a stream
 //! entitled `-` or `12.` makes the whole document invalid, a control character in a title does so
 //! too, and right after Icecast has started a brace is missing. None of that may take a relay out
-//! of service, so a document that is no JSON is read again by [`tolerant`].
+//! of service, so a document that is no JSON is read again by its tokens alone.
 
 mod tolerant;
 

@@ -106,6 +106,12 @@ fn an_icecast_without_sources_has_no_mounts() {
 }
 
 #[test]
+fn an_icecast_that_has_just_started_forgets_a_brace() {
+    let document = include_bytes!("../fixtures/icecast/status-json-just-started.json");
+    assert_eq!(status_json(document), Ok(Report::default()));
+}
+
+#[test]
 fn one_mount_is_told() {
     assert_told(&ONE_MOUNT, &[mount("/audio.ogg", 0, Listeners(5), Active)]);
 }
