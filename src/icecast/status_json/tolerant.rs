@@ -19,32 +19,29 @@ pub(super) fn sources(body: &[u8]) -> Result<Vec<Source>, Malformed> {
     let mut found = Vec::new();
     let mut open: Vec<Fields<'_>> = Vec::new();
     let mut is_icestats = false;
-    let mut last_string: Option<&[u8]> = None;
-    let mut key = None;
+    // Each lasts until the next token: a string may turn out to be a key, a key wants its value.
+    let mut string_before: Option<&[u8]> = None;
+    let mut key_before: Option<&[u8]> = None;
     for token in (Tokens { rest: body }) {
-        let string = last_string.take();
+        let (string, key) = (string_before.take(), key_before.take());
         match token {
-            Token::Colon if !is_icestats && string != Some(b"icestats".as_slice()) => break,
             Token::Colon => {
-                is_icestats = true;
-                key = string;
+                is_icestats |= !open.is_empty() && string == Some(b"icestats".as_slice());
+                if !is_icestats {
+                    break;
+                }
+                key_before = string;
             }
             Token::String(text) | Token::Word(text) => {
-                if let (Some(key), Some(fields)) = (key.take(), open.last_mut()) {
+                if let (Some(key), Some(fields)) = (key, open.last_mut()) {
                     fields.set(key, text);
                 }
-                last_string = matches!(token, Token::String(_)).then_some(text);
+                string_before = matches!(token, Token::String(_)).then_some(text);
             }
             Token::Open if open.len() == DEEPEST => return Err(not_icestats()),
-            Token::Open => {
-                key = None;
-                open.push(Fields::default());
-            }
-            Token::Close => {
-                key = None;
-                found.extend(open.pop().and_then(Fields::source));
-            }
-            Token::Other => key = None,
+            Token::Open => open.push(Fields::default()),
+            Token::Close => found.extend(open.pop().and_then(Fields::source)),
+            Token::Other => {}
             Token::Unfinished => break,
         }
     }
@@ -214,6 +211,14 @@ mod tests {
     }
 
     #[test]
+    fn a_key_stands_right_before_its_colon_and_its_value_right_behind() {
+        let document =
+            br#"{"icestats":{"listenurl":"http://h/a","listeners":[7],"x":"listeners",:8,
+            "title":-}}"#;
+        assert_eq!(sources(document), Ok(vec![source("http://h/a", "", false)]));
+    }
+
+    #[test]
     fn quotes_backslashes_and_control_characters_of_a_mount_are_its_own() {
         let document = b"{\"icestats\":{\"listenurl\":\"http://h/q\\\"\\\\\\n\x01\xc3\xbc\"}}";
         assert_eq!(sources(document), Ok(vec![source("http://h/q\"\\\n\u{1}\u{fc}", "", false)]));
@@ -237,8 +242,15 @@ mod tests {
     #[test]
     fn what_is_not_icestats_is_refused() {
         let too_deep = format!("{{\"icestats\":{}", "{".repeat(200));
-        let documents =
-            ["", "-", "{", "icestats", r#"{"title":-,"icestats":{}}"#, "<a x=\"1\">", &too_deep];
+        let documents = [
+            "",
+            "-",
+            "{",
+            r#""icestats":{}"#,
+            r#"{"title":-,"icestats":{}}"#,
+            "<a x=\"1\">",
+            &too_deep,
+        ];
         for document in documents {
             assert_eq!(sources(document.as_bytes()), Err(not_icestats()), "{document}");
         }
