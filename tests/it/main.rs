@@ -1,0 +1,3 @@
+//! Tests against the library as a whole; one module for each part of it.
+
+mod icecast;
