@@ -80,7 +80,7 @@ async fn watch_server(
     let mut told_no_limit = false;
     loop {
         let pause = {
-            let snapshot = Arc::clone(&state.load());
+            let snapshot = state.load_full();
             let Some(id) = snapshot.fleet.server_named(&name) else { return };
             let Some(server) = snapshot.fleet.servers.get(id) else { return };
             let look = look(&state, &snapshot, id, server, &slots, &mut fetcher);

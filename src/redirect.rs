@@ -54,7 +54,7 @@ impl Service for Redirector {
             if let Some(outcome) = reply.outcome() {
                 self.state.totals.requests.of(outcome).increment();
             }
-            reply.into_answer(&head.method, rng)
+            reply.into_answer(&head, rng)
         });
         self.state.totals.request_duration.record(began.elapsed());
         answer

@@ -19,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::clock::unix_now;
-use crate::config::Sources;
+use crate::config::source::Sources;
 use crate::files::{self, Disk};
 use crate::fleet::changes::Changes;
-use crate::fleet::{Fleet, compile};
+use crate::fleet::Fleet;
+use crate::fleet::compile::compile;
 use crate::problem::Problems;
 use crate::state::State;
 
@@ -114,10 +115,9 @@ impl Reloader {
     /// Follows the configuration at `path`, whose contents at `in_force` made what `state` holds.
     pub fn new(path: PathBuf, state: Arc<State>, in_force: Fingerprint) -> (Self, ReloadHandle) {
         let (sender, requests) = mpsc::channel(16);
-        let fleet = &state.load().fleet;
-        let bound = (fleet.listen.clone(), fleet.admin);
-        let reloader =
-            Self { path, state: Arc::clone(&state), bound, in_force, refused: None, requests };
+        let snapshot = state.load_full();
+        let bound = (snapshot.fleet.listen.clone(), snapshot.fleet.admin);
+        let reloader = Self { path, state, bound, in_force, refused: None, requests };
         (reloader, ReloadHandle(sender))
     }
 

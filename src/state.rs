@@ -121,6 +121,11 @@ impl State {
         self.current.load()
     }
 
+    /// The snapshot in force, to be held for longer than a request.
+    pub fn load_full(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
     /// Puts the next snapshot in force.
     pub fn replace(&self, next: Snapshot) {
         next.adopt_terms();

@@ -210,9 +210,9 @@ impl Document {
 
     fn parse(self, body: &[u8]) -> Result<Report, Malformed> {
         match self {
-            Self::Slots | Self::Load => icecast::slots(body),
-            Self::Admin => icecast::admin(body),
-            Self::StatusJson => icecast::status_json(body),
+            Self::Slots | Self::Load => icecast::slots::slots(body),
+            Self::Admin => icecast::admin::admin(body),
+            Self::StatusJson => icecast::status_json::status_json(body),
         }
     }
 }

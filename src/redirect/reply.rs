@@ -6,7 +6,8 @@ use http::header::{
     ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE,
     HeaderValue, LOCATION, RETRY_AFTER,
 };
-use http::{Method, Response, StatusCode};
+use http::request::Parts;
+use http::{Method, Response, StatusCode, Version};
 use http_body_util::Full;
 
 use crate::counters::Outcome;
@@ -35,6 +36,7 @@ pub(super) enum Reply {
 /// Seconds of `Retry-After`: spread, so that a refused crowd does not return as one.
 const RETRY_AFTER_SECONDS: std::ops::RangeInclusive<u32> = 5..=15;
 
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
 impl Reply {
@@ -51,7 +53,9 @@ impl Reply {
     }
 
     /// The reply as HTTP. `HEAD` gets the head alone, with the length the body would have.
-    pub(super) fn into_answer(self, method: &Method, rng: &mut fastrand::Rng) -> Answer {
+    ///
+    /// A player that speaks HTTP/1.0 reads to the end of the connection, so it is closed for it.
+    pub(super) fn into_answer(self, request: &Parts, rng: &mut fastrand::Rng) -> Answer {
         let (status, body) = self.status_and_body();
         let mut answer = Response::new(Full::new(Bytes::new()));
         *answer.status_mut() = status;
@@ -65,6 +69,9 @@ impl Reply {
         if !body.is_empty() {
             let plain = HeaderValue::from_static("text/plain; charset=utf-8");
             headers.insert(CONTENT_TYPE, plain);
+        }
+        if request.version == Version::HTTP_10 {
+            headers.insert(CONNECTION, CLOSE);
         }
         match self {
             Self::Found(location) => {
@@ -82,14 +89,14 @@ impl Reply {
             Self::BadMethod => {
                 headers.insert(ALLOW, METHODS);
                 // A source that means to send would send on.
-                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+                headers.insert(CONNECTION, CLOSE);
             }
             Self::Bad(_) | Self::TooLong => {
-                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+                headers.insert(CONNECTION, CLOSE);
             }
             Self::NotFound => {}
         }
-        if method != Method::HEAD {
+        if request.method != Method::HEAD {
             *answer.body_mut() = Full::new(body);
         }
         answer

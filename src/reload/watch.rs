@@ -38,7 +38,7 @@ impl Watch {
         let watcher = notify::recommended_watcher(move |event| {
             if let Some(hint) = hint(event) {
                 // A full channel holds hints enough.
-                drop(hints.try_send(hint));
+                let _enough = hints.try_send(hint).is_err();
             }
         });
         let mut watcher = match watcher {
@@ -48,8 +48,8 @@ impl Watch {
         let mut folders_watched = Ok(());
         for path in paths {
             let folder = folder_of(path);
-            let watched = watcher.watch(&folder, RecursiveMode::NonRecursive);
-            folders_watched = folders_watched.and(watched);
+            let heard = watcher.watch(&folder, RecursiveMode::NonRecursive);
+            folders_watched = folders_watched.and(heard);
             let target = path.canonicalize().ok();
             let beyond = target.as_deref().map(folder_of).filter(|beyond| *beyond != folder);
             for more in [Some(path.clone()), beyond].into_iter().flatten() {
