@@ -3,6 +3,8 @@
 //! A [`Fleet`] exists only if nothing was wrong with its configuration, so nobody who holds one
 //! checks anything again. Servers and streams are referred to by their index in the fleet.
 
+pub mod compile;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;

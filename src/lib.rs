@@ -3,5 +3,6 @@
 pub mod problem;
 
 pub mod config;
+pub mod files;
 pub mod fleet;
 pub mod icecast;
