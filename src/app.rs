@@ -97,7 +97,11 @@ impl App {
     }
 
     /// Serves until `stop` ends, then until requests under way are answered.
-    pub async fn run(self, runtimes: Runtimes, stop: impl Future<Output = ()>) -> Result<(), Ended> {
+    pub async fn run(
+        self,
+        runtimes: Runtimes,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), Ended> {
         // Players are let go first; what they depend on goes on until the last of them is served.
         let leaving = CancellationToken::new();
         let done = CancellationToken::new();
@@ -110,12 +114,8 @@ impl App {
             let task = serve(listener, service, Arc::clone(&players), leaving.clone());
             serving.spawn_on(named("public port", task), &runtimes.public);
         }
-        let admin = Admin::new(
-            Arc::clone(&self.state),
-            Arc::clone(&players),
-            self.reload,
-            leaving.clone(),
-        );
+        let admin =
+            Admin::new(Arc::clone(&self.state), Arc::clone(&players), self.reload, leaving.clone());
         let task = serve(self.admin, Arc::new(admin), Arc::default(), done.clone());
         working.spawn_on(named("admin port", task), &runtimes.control);
         let task = poller::run(Arc::clone(&self.state), done.clone());

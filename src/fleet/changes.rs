@@ -29,9 +29,8 @@ pub struct Named {
 impl Changes {
     /// What a change from `old` to `new` means.
     pub fn between(old: &Fleet, new: &Fleet) -> Self {
-        let settings = |fleet: &Fleet| {
-            format!("{:?}", (&fleet.poll, &fleet.balance, &fleet.limits))
-        };
+        let settings =
+            |fleet: &Fleet| format!("{:?}", (&fleet.poll, &fleet.balance, &fleet.limits));
         Self {
             servers: Named::between(&servers(old), &servers(new)),
             streams: Named::between(&streams(old), &streams(new)),

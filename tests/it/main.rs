@@ -1,3 +1,4 @@
-//! Tests against the library as a whole; one module for each part of it.
+//! Tests against the library as a whole: one binary, one module for each part.
 
+mod config;
 mod icecast;
