@@ -17,7 +17,7 @@ use crate::clock::unix_now;
 use crate::counters::PollResult;
 use crate::fleet::{Poll, Server, ServerState};
 use crate::icecast::{Activity, Limit, Report};
-use crate::slots::{Evidence, Health, Rules, ServerSlots, begin_look, record};
+use crate::slots::{Account, Evidence, Health, Listed, Rules, ServerSlots, begin_look, record};
 use crate::state::{Snapshot, State};
 
 use fetch::{Failure, Fetcher, Seen};
@@ -92,7 +92,7 @@ async fn watch_server(
                     }
                 }
             }
-            next_pause(&snapshot.fleet.poll, &slots, rng.f64())
+            next_pause(&snapshot.fleet.poll, &slots, &snapshot.listed(id), rng.f64())
         };
         tokio::select! {
             () = stop.cancelled() => return,
@@ -153,22 +153,23 @@ async fn look(
     }
 }
 
-/// How long to wait for the next look. `chance` lies in `0..1` and spreads the looks of many
-/// relays by a tenth around their interval.
-fn next_pause(poll: &Poll, slots: &ServerSlots, chance: f64) -> Duration {
-    let nearly_full = match (slots.seats.free(), slots.seats.room()) {
-        (Some(free), Some(room)) => free < room / 10,
-        _ => false,
-    };
-    let unconfirmed = slots.seats.reserved() > 0;
-    let in_doubt = match slots.health() {
-        Health::Unknown | Health::Doubtful { .. } => true,
-        Health::Down { good, .. } => good > 0,
-        Health::Up | Health::Recovering { .. } => false,
-    };
-    let interval =
-        if nearly_full || unconfirmed || in_doubt { poll.fast_interval } else { poll.interval };
+/// How long to wait for the next look: little while it would tell something that matters.
+/// `chance` lies in `0..1` and spreads the looks of many relays by a tenth around their interval.
+fn next_pause(poll: &Poll, slots: &ServerSlots, mounts: &[Listed<'_>], chance: f64) -> Duration {
+    let mut accounts = mounts.iter().map(|mount| &mount.slots.seats).chain([&slots.seats]);
+    let matters = accounts.any(|account| account.reserved() > 0 || nearly_full(account))
+        || match slots.health() {
+            Health::Unknown | Health::Doubtful { .. } => true,
+            Health::Down { good, .. } => good > 0,
+            Health::Up | Health::Recovering { .. } => false,
+        };
+    let interval = if matters { poll.fast_interval } else { poll.interval };
     interval.mul_f64(0.9 + 0.2 * chance)
+}
+
+/// Under a tenth is free: a leaver's slot will be wanted.
+fn nearly_full(account: &Account) -> bool {
+    matches!((account.free(), account.room()), (Some(free), Some(room)) if free < room.div_ceil(10))
 }
 
 fn tell_change(server: &Server, before: Health, after: Health, failure: Option<&Failure>) {
