@@ -72,7 +72,7 @@ impl App {
             reloads.last_success_unix = unix_now();
             reloads.watching = true;
         });
-        let (reloader, reload) = Reloader::new(path, Arc::clone(&state), loaded.fingerprint);
+        let (reloader, reload) = Reloader::new(path, Arc::clone(&state), loaded.trace);
         Ok(Self { state, reloader, reload, public, admin })
     }
 
