@@ -210,7 +210,7 @@ impl Reloader {
             let keys = restart_required.join(", ");
             warn!("the configuration changes {keys}: that needs a restart, the rest is in force");
         }
-        info!(sha256 = %loaded.digest, "configuration reloaded\n{changes}");
+        info!(sha256 = %loaded.digest, "configuration reloaded: {}", changes.in_one_line());
         self.in_force = loaded.trace;
         self.refused = None;
         self.state.replace(before.successor(loaded.fleet, loaded.digest));
