@@ -158,7 +158,7 @@ impl Sheet {
             let mut free = Some(0_u64);
             let mounts = snapshot.mounts(id).zip(verdicts(snapshot, id, Client::ANY, now));
             for (mount, verdict) in mounts {
-                self.mount(snapshot, &stream.path, &mount, now);
+                self.mount(snapshot, &stream.path, &mount, &verdict, now);
                 if let Verdict::Candidate(candidate) = verdict {
                     let trust = candidate.rank.trust;
                     best = Some(best.map_or(trust, |best| best.min(trust)));
@@ -175,7 +175,14 @@ impl Sheet {
         self.gauge("panic_mode", &[], flag(panic_mode));
     }
 
-    fn mount(&self, snapshot: &Snapshot, stream: &str, mount: &MountView<'_>, now: Moment) {
+    fn mount(
+        &self,
+        snapshot: &Snapshot,
+        stream: &str,
+        mount: &MountView<'_>,
+        verdict: &Verdict,
+        now: Moment,
+    ) {
         let labels = [("stream", stream), ("server", &*mount.server.name)];
         let seats = &mount.slots.seats;
         let present = matches!(mount.slots.presence(), Presence::Active | Presence::Idle);
@@ -188,7 +195,7 @@ impl Sheet {
         if let Some(limit) = seats.limit() {
             self.gauge("mount_max_listeners", &labels, limit as f64);
         }
-        if let Some(free) = mount.free() {
+        if let Some(free) = verdict.free(mount) {
             self.gauge("mount_free_slots", &labels, free as f64);
         }
     }

@@ -354,6 +354,15 @@ impl Verdict {
             Self::Passed(_) => None,
         }
     }
+
+    /// Slots of its `mount` that can be given away now: none of a mount that is passed over,
+    /// whatever its ledger says; `None`: unlimited.
+    pub fn free(&self, mount: &MountView<'_>) -> Option<u64> {
+        match self {
+            Self::Candidate(candidate) => candidate.free,
+            Self::Passed(_) => mount.free().map(|_| 0),
+        }
+    }
 }
 
 impl Refusal {

@@ -184,7 +184,7 @@ impl MountStatus {
             listeners: seats.seen(),
             max_listeners: seats.limit(),
             reserved: seats.reserved(),
-            free: mount.free(),
+            free: verdict.free(mount),
             redirects: mount.redirects.get(),
             tier: mount.config.tier,
             weight: mount.config.weight,

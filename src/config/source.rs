@@ -88,6 +88,11 @@ impl Sources {
 }
 
 impl Source {
+    /// Where it is from.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The path as operators see it.
     pub(crate) fn name(&self) -> String {
         self.path.display().to_string()
