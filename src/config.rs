@@ -238,14 +238,18 @@ pub(crate) fn read(sources: &Sources) -> (Option<Config>, Findings) {
     for (index, source) in sources.iter().enumerate() {
         let start = Span { source: index, start: 0, end: 0 };
         match yaml::parse(source.text(), index) {
-            Ok(root) if matches!(root.value, yaml::Value::Null) => {
-                let help = "a configuration has at least `servers:` and `streams:`";
-                findings.problem(start, "the file is empty", help);
-                complete = false;
-            }
-            Ok(root) => {
+            Ok(root) if matches!(root.value, yaml::Value::Map(_)) => {
                 hide_passwords(&root, &mut findings);
                 files.push((start, root));
+            }
+            Ok(root) => {
+                let message = match root.value {
+                    yaml::Value::Null => "the file is empty",
+                    _ => "this is not a mapping of keys to values",
+                };
+                let help = "a configuration has at least `servers:` and `streams:`";
+                findings.problem(start, message, help);
+                complete = false;
             }
             Err(malformed) => {
                 findings.problem(malformed.span, malformed.message, malformed.help);

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use crate::config::fields::{Entry, Fields, Names, entries};
 use crate::config::findings::Findings;
 use crate::config::source::{At, Span};
+use crate::config::suggest::shown;
 use crate::config::yaml::{Kind, Node, Value};
 use crate::config::{
     Balance, Config, Family, Headroom, Limits, Panic, Password, Policy, Poll, Section, Server,
@@ -77,7 +78,7 @@ fn section<T>(
     let mut names = Names::default();
     for entry in found {
         let Some(entries) = entries(&entry, what, findings) else { continue };
-        if entries.is_empty() {
+        if matches!(&entry.node.value, Value::Map(map) if map.is_empty()) {
             let help = format!("write one {what} a line below it, indented");
             findings.problem(entry.key, format!("`{key}` is empty"), help);
         }
@@ -126,8 +127,13 @@ fn balance(fields: &mut Fields<'_>, findings: &mut Findings) -> Balance {
 
 fn headroom(entry: &Entry<'_>, findings: &mut Findings) -> Option<Headroom> {
     let scalar = values::scalar(entry, findings)?;
+    if scalar.text == "auto" {
+        return Some(Headroom::Auto);
+    }
     if scalar.kind == Kind::Text && scalar.text.parse::<u64>().is_err() {
-        return values::choice(entry, &[("auto", Headroom::Auto)], findings);
+        let message = format!("`{}` cannot be {}", entry.name, shown(&scalar.text));
+        findings.problem(entry.node.span, message, "write auto, or a number of slots such as 2");
+        return None;
     }
     values::count(entry, 0..=*LISTENERS.end(), findings).map(Headroom::Slots)
 }
@@ -275,10 +281,6 @@ fn tls(entry: &Entry<'_>, findings: &mut Findings) {
     fields.read("listen", findings, values::address);
     for key in ["certificate", "key"] {
         fields.read(key, findings, values::file);
-        if !fields.has(key) {
-            let message = format!("`{}` is missing", fields.path(key));
-            findings.problem(entry.key, message, "add the path of a PEM file");
-        }
     }
     fields.finish(findings);
 }

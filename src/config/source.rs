@@ -24,7 +24,7 @@ pub struct Sources {
 }
 
 /// A piece of one of the [`Sources`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Span {
     pub(super) source: usize,
     pub(super) start: usize,

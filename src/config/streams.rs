@@ -90,6 +90,12 @@ fn same_path(entry: &Entry<'_>, findings: &mut Findings) -> Option<Vec<Mount>> {
 
 /// `mounts: {vienna: /a.ogg, berlin: {mount: /b.ogg, weight: 2}}`
 fn spelled_out(entry: &Entry<'_>, findings: &mut Findings) -> Option<Vec<Mount>> {
+    if let Value::List(_) = entry.node.value {
+        let message = format!("`{}` must be a mapping, and is a list", entry.name);
+        let help = "use `servers` for a list of servers, or write `server: path` lines below it";
+        findings.problem(entry.node.span, message, help);
+        return None;
+    }
     let mounts = entries(entry, "server", findings)?;
     if mounts.is_empty() {
         let message = format!("`{}` is an empty mapping", entry.name);

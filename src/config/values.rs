@@ -235,7 +235,11 @@ pub(super) fn list<T>(
 pub(super) fn items<'a>(entry: &Entry<'a>, findings: &mut Findings) -> Option<Vec<Entry<'a>>> {
     let Value::List(list) = &entry.node.value else {
         let message = format!("`{}` must be a list, and is {}", entry.name, kind(entry.node));
-        findings.problem(entry.node.span, message, "put brackets around it: [ … ]");
+        let help = match &entry.node.value {
+            Value::Scalar(scalar) => format!("put brackets around it: [{}]", scalar.text),
+            _ => "write [ … ] with commas".to_owned(),
+        };
+        findings.problem(entry.node.span, message, help);
         return None;
     };
     let item = |node| Entry { name: entry.name.clone(), key: entry.key, node };
@@ -280,18 +284,25 @@ pub(super) fn server_url(entry: &Entry<'_>, findings: &mut Findings) -> Option<U
 
 /// An absolute http or https URL without credentials.
 pub(super) fn url(entry: &Entry<'_>, findings: &mut Findings) -> Option<Url> {
-    let text = text(entry, findings)?;
+    let text = match scalar(entry, findings)? {
+        Scalar { text: number, kind } if *kind != Kind::Text => number.clone(),
+        _ => text(entry, findings)?,
+    };
     let (message, help) = match checked_url(&text) {
         Ok(url) => return Some(url),
         Err(UrlError::Scheme) => {
             let host = text.split("://").last().unwrap_or(&text).trim_start_matches('/');
+            let is_host = host.contains('.') && !host.contains(char::is_whitespace);
+            let host = if is_host { host } else { "vienna.example.org:8000" };
             let help = format!("write the whole URL, for example http://{host}");
             (format!("is not an http or https URL: {}", shown(&text)), help)
         }
-        Err(UrlError::Credentials) => (
-            "must not contain a user or a password".to_owned(),
-            "credentials for the statistics go into `stats` of the server".to_owned(),
-        ),
+        Err(UrlError::Credentials) => {
+            let message = format!("`{}` must not contain a user or a password", entry.name);
+            let help = "credentials for the statistics go into `stats` of the server";
+            findings.secret_problem(entry.node.span, message, help);
+            return None;
+        }
         Err(UrlError::Malformed(why)) => (
             format!("is not a URL ({why}): {}", shown(&text)),
             "write it like http://vienna.example.org:8000".to_owned(),
@@ -309,19 +320,14 @@ enum UrlError {
 }
 
 fn checked_url(text: &str) -> Result<Url, UrlError> {
-    let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();
-    let rest = if lower.starts_with("http://") {
-        text.get(7..)
-    } else if lower.starts_with("https://") {
-        text.get(8..)
-    } else {
-        None
-    };
     // The URL standard repairs what browsers meet; a configuration says what it means.
-    let rest = rest.ok_or(UrlError::Scheme)?;
+    let (scheme, rest) = text.split_once("://").unwrap_or_default();
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if rest.contains('@') && authority.contains('@') {
+    if authority.contains('@') {
         return Err(UrlError::Credentials);
+    }
+    if !["http", "https"].contains(&scheme.to_ascii_lowercase().as_str()) {
+        return Err(UrlError::Scheme);
     }
     if text.contains(|c: char| c.is_whitespace() || c == '\\') {
         return Err(UrlError::Malformed("it contains a space or a backslash".into()));

@@ -201,6 +201,11 @@ fn malformed(error: &Error, text: &str, source: usize) -> Malformed {
 
 /// What went wrong and what to do, in words for someone who does not think in YAML's terms.
 fn explain(error: &Error, line: &str) -> (String, String) {
+    // What is wrong within an alias is told about the alias.
+    let error = match error {
+        Error::AliasError { error, .. } => error.without_snippet(),
+        error => error,
+    };
     let message = match error {
         Error::ExternalMessage { msg, .. } | Error::Message { msg, .. } => msg.clone(),
         other => other.to_string(),
@@ -249,7 +254,7 @@ fn hint(message: &str, line: &str) -> &'static str {
     } else if message.contains("unexpected character") {
         "put text that begins with a special character in quotes"
     } else if message.contains("not allowed in this context") {
-        "only one `key: value` goes on a line; put text that contains `: ` in quotes"
+        "put text that contains `: ` in quotes; the line above may lack its colon"
     } else {
         "check this line and the one above: indentation, and a `:` with a space after each key"
     }

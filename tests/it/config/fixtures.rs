@@ -11,7 +11,7 @@ use icecast_balancer::fleet::compile::compile;
 
 use super::outside;
 
-const INVALID: usize = 125;
+const INVALID: usize = 126;
 const VALID: usize = 9;
 
 #[test]
