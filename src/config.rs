@@ -12,6 +12,7 @@ pub(crate) mod findings;
 mod secrets;
 mod streams;
 pub(crate) mod suggest;
+mod urls;
 mod values;
 mod yaml;
 

@@ -9,7 +9,7 @@ use crate::config::suggest::shown;
 use crate::config::yaml::{Kind, Node, Value};
 use crate::config::{
     Balance, Config, Family, Headroom, Limits, Panic, Password, Policy, Poll, Section, Server,
-    State, Stats, StatsSource, WhenFull, streams, values,
+    State, Stats, StatsSource, WhenFull, streams, urls, values,
 };
 
 /// More listeners than any relay has.
@@ -165,7 +165,7 @@ fn server(name: At<String>, entry: &Entry<'_>, findings: &mut Findings) -> Serve
     };
     check_name(&server.name, findings);
     if let Value::Scalar(_) = entry.node.value {
-        let url = values::server_url(entry, findings);
+        let url = urls::server_url(entry, findings);
         server.url = url.map(|value| At { value, span: entry.node.span });
     } else if let Value::Null = entry.node.value {
         let message = format!("`{}` has no URL", entry.name);
@@ -192,13 +192,13 @@ fn server_fields(server: &mut Server, fields: &mut Fields<'_>, findings: &mut Fi
     let choose_state = |entry: &Entry<'_>, f: &mut Findings| values::choice(entry, &states, f);
     let choose_family = |entry: &Entry<'_>, f: &mut Findings| values::choice(entry, &families, f);
 
-    server.url = fields.read("url", findings, values::server_url);
+    server.url = fields.read("url", findings, urls::server_url);
     if !fields.has("url") {
         let message = format!("`{}` is missing", fields.path("url"));
         let help = "add the relay's URL: `url: http://vienna.example.org:8000`";
         findings.problem(fields.key(), message, help);
     }
-    server.http_url = fields.read("http_url", findings, values::server_url);
+    server.http_url = fields.read("http_url", findings, urls::server_url);
     server.max_listeners = number(fields, "max_listeners", LISTENERS, findings);
     server.max_bandwidth = fields.read("max_bandwidth", findings, values::rate);
     server.max_joins_per_second = unbuilt(fields, "max_joins_per_second", findings, |entry, f| {
@@ -226,7 +226,7 @@ fn stats(fields: &mut Fields<'_>, findings: &mut Findings) -> Stats {
     let credentials = fields.has("password") || fields.has("password_file");
     let stats = Stats {
         source: fields.read("source", findings, source),
-        url: fields.read("url", findings, values::server_url),
+        url: fields.read("url", findings, urls::server_url),
         username: fields.read("username", findings, values::text),
         password: password(fields, findings),
     };

@@ -10,7 +10,7 @@ use crate::problem::{Place, Problem, Problems, Spot};
 /// After this many problems the rest is not worth reading; hostile input is stopped here.
 const MAX_PROBLEMS: usize = 1_000;
 
-/// The longest excerpt, in characters before and after its mark.
+/// How much of a long line is shown, in characters before and after its mark.
 const CONTEXT: (usize, usize) = (50, 70);
 
 /// What a secret looks like in an excerpt.
@@ -157,9 +157,13 @@ impl Page {
 
     /// What is shown of a line, and where in it the mark is.
     fn excerpt(&self, line: Range<usize>, mark: Range<usize>) -> (String, Range<usize>) {
-        let from = back(self.get(line.start..mark.start), CONTEXT.0);
-        let to = ahead(self.get(mark.start..line.end), CONTEXT.1);
-        let window = mark.start - from..mark.start + to;
+        let window = if line.len() <= CONTEXT.0 + CONTEXT.1 {
+            line.clone()
+        } else {
+            let from = back(self.get(line.start..mark.start), CONTEXT.0);
+            let to = ahead(self.get(mark.start..line.end), CONTEXT.1);
+            mark.start - from..mark.start + to
+        };
         // Where nothing is written, such as a missing value, a caret stands all the same.
         let next = ahead(self.get(mark.start..line.end), 1).max(1);
         let mark = mark.start..mark.end.max(mark.start + next);

@@ -14,14 +14,12 @@ use serde_yaml::{Error, Location, Options, Spanned};
 use crate::config::source::{MAX_BYTES, Span};
 
 /// A key, a value or a whole document, and where it stands.
-#[derive(Debug)]
 pub(super) struct Node {
     pub(super) span: Span,
     pub(super) value: Value,
 }
 
 /// What a node is.
-#[derive(Debug)]
 pub(super) enum Value {
     /// Nothing, `~` or `null`.
     Null,
@@ -34,7 +32,6 @@ pub(super) enum Value {
 }
 
 /// A value without parts.
-#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Scalar {
     /// Text: what it says. Anything else: as it is written.
     pub(super) text: String,

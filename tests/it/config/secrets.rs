@@ -63,6 +63,12 @@ fn the_debug_form_of_a_fleet_has_no_password() {
 }
 
 #[test]
+fn the_debug_form_of_the_sources_has_no_password() {
+    let sources = Sources::new("balancer.yaml", with_stats(&format!("{{password: {CANARY}}}")));
+    assert!(!format!("{sources:?}").contains(CANARY));
+}
+
+#[test]
 fn a_password_never_comes_out_whatever_is_wrong() {
     // What is written after `stats:`, indented by four.
     let places = [
