@@ -1,8 +1,8 @@
 //! What `balancer.yaml` says: typed as it is written, with the position of everything in it.
 //!
-//! [`read`] goes through all of it and collects what is wrong instead of stopping at the first
+//! `read` goes through all of it and collects what is wrong instead of stopping at the first
 //! mistake; a value that was wrong is `None` here, like one that is not there, and its problem is
-//! among the [`Findings`]. What the values mean together is the business of [`crate::fleet`].
+//! among the `Findings`. What the values mean together is the business of [`crate::fleet`].
 
 pub mod source;
 

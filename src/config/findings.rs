@@ -56,6 +56,9 @@ impl Findings {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
+        if self.problems.len() >= MAX_PROBLEMS {
+            return;
+        }
         let secret = self.pages.get(span.source).and_then(|page| page.secret_in(span.range()));
         if let Some(secret) = secret {
             // Also where in a secret the problem is tells something about it.
@@ -91,9 +94,11 @@ impl Findings {
 
     /// Hides what is written at `span` from every excerpt of problems that are found later.
     pub(crate) fn hide(&mut self, span: Span) {
-        if let Some(page) = self.pages.get_mut(span.source) {
-            page.secrets.push(span.range());
-            page.secrets.sort_by_key(|secret| secret.start);
+        let Some(page) = self.pages.get_mut(span.source) else { return };
+        let next = page.secrets.partition_point(|secret| secret.start <= span.start);
+        let before = next.checked_sub(1).and_then(|index| page.secrets.get(index));
+        if before.is_none_or(|secret| secret.end < span.end) {
+            page.secrets.insert(next, span.range());
         }
     }
 

@@ -3,6 +3,7 @@
 use icecast_balancer::config::source::Sources;
 use icecast_balancer::fleet::Fleet;
 use icecast_balancer::fleet::compile::compile;
+use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
 use super::{bad, good, outside, read};
@@ -151,6 +152,44 @@ fn a_password_never_comes_out_whatever_is_wrong() {
         }
     }
     assert_eq!(places.len(), 58);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// One slip of the finger anywhere but in the password and its key.
+    #[test]
+    fn a_slip_anywhere_does_not_bring_a_password_out(
+        form in 0_usize..6,
+        at in 0_usize..400,
+        cut in 0_usize..3,
+        slip in prop_oneof!["[\\n\\t:,{}\\[\\]&*!|>'\"%@`#?<~ -]?", "\\PC?"],
+    ) {
+        let stats = [
+            "{username: x, password: CANARY, source: auto}",
+            "{password: \"CANARY\"}",
+            "\n      password: CANARY\n      source: auto",
+            "\n      password: \"CANARY\"\n      source: auto",
+            "\n      password: 'CANARY' # old\n      source: auto",
+            "\n      source: auto\n      password: |\n        CANARY\n      username: x",
+        ];
+        let mut text = with_stats(&stats[form].replace("CANARY", CANARY));
+        let (key, canary) = (text.find("password").unwrap(), text.find(CANARY).unwrap());
+        let places: Vec<usize> = (0..=text.len())
+            .filter(|at| !(key + 1..key + 8).contains(at))
+            .filter(|at| !(canary + 1..canary + CANARY.len()).contains(at))
+            .collect();
+        let start = places[at % places.len()];
+        let mut end = start;
+        while end < start + cut && end < text.len() && end != key && end != canary {
+            end += 1;
+        }
+        text.replace_range(start..end, &slip);
+        if let Err(problems) = read(&text) {
+            let shown = format!("{}{}{}", problems.human(false), problems.json(), problems.github());
+            prop_assert!(!shown.contains(CANARY), "in:\n{text}\nout:\n{shown}");
+        }
+    }
 }
 
 #[test]
