@@ -81,8 +81,8 @@ fn claims(config: &Config, findings: &mut Findings) -> HashMap<String, At<Stream
             return;
         };
         let place = findings.mention(first.span, span);
-        let whom = if first.value == value { "is there already" } else { "is taken" };
-        let message = format!("the path {} {whom}, at {place}", shown(path));
+        let owner = if first.value == value { "this stream" } else { "another stream" };
+        let message = format!("the path {} is {owner}'s already, {place}", shown(path));
         findings.problem(span, message, "every path and alias belongs to one stream; remove one");
     };
     for (id, stream) in config.streams.items.iter().enumerate() {
