@@ -76,8 +76,7 @@ pub(crate) struct Balance {
     pub(crate) settle: Option<At<Duration>>,
     pub(crate) headroom: Option<At<Headroom>>,
     pub(crate) when_full: Option<At<WhenFull>>,
-    /// The key; nothing is done with it yet.
-    pub(crate) wait: Option<Span>,
+    pub(crate) wait: Option<At<Duration>>,
     pub(crate) panic: Option<At<Panic>>,
     /// The key; nothing is done with it yet.
     pub(crate) geoip: Option<Span>,

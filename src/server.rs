@@ -192,7 +192,6 @@ async fn converse(
         .header_read_timeout(header_timeout)
         .max_buf_size(MAX_HEAD)
         .max_headers(64)
-        .half_close(true)
         .serve_connection(TokioIo::new(StatusLine::new(stream)), answering);
     tokio::pin!(connection);
     let told_to_end = async {

@@ -119,7 +119,7 @@ fn balance(fields: &mut Fields<'_>, findings: &mut Findings) -> Balance {
         headroom: fields.read("headroom", findings, headroom),
         when_full: fields
             .read("when_full", findings, |entry, f| values::choice(entry, &when_full, f)),
-        wait: unbuilt(fields, "wait", findings, values::duration),
+        wait: fields.read("wait", findings, values::duration),
         panic: fields.read("panic", findings, |entry, f| values::choice(entry, &panic, f)),
         geoip: unbuilt(fields, "geoip", findings, values::file),
     }

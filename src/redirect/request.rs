@@ -8,7 +8,7 @@ use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODI
 use http::request::Parts;
 use http::{Method, Version};
 
-use crate::select::Client;
+use crate::player::Client;
 
 use super::reply::Reply;
 
