@@ -228,13 +228,6 @@ fn a_stream_without_an_active_server_deserves_a_word() {
 }
 
 #[test]
-fn a_mount_that_two_streams_share_deserves_a_word() {
-    let fleet = good("servers: {v: 'http://v'}\nstreams: {/a: , /b: {mounts: {v: /a}}}");
-    assert_eq!(fleet.warnings.len(), 1);
-    assert!(fleet.warnings[0].contains("use `aliases` instead"), "{:?}", fleet.warnings);
-}
-
-#[test]
 fn several_files_add_up() {
     let sources = Sources::new("conf/a.yaml", "servers: {v: 'http://v'}\nstreams: {/a.ogg: }")
         .and("conf/b.yaml", "servers: {b: 'http://b'}\nstreams: {/b.ogg: }\npoll: {rise: 1}");
