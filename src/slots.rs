@@ -9,6 +9,7 @@
 mod account;
 mod flow;
 mod health;
+mod sync;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -350,5 +351,7 @@ pub fn seats_terms(max_listeners: Option<u64>) -> Terms {
     Terms { max: max_listeners, headroom }
 }
 
-#[cfg(test)]
+#[cfg(all(test, model))]
+mod model;
+#[cfg(all(test, not(model)))]
 mod tests;
