@@ -1,4 +1,4 @@
-//! The standard library's atomics and locks, or stand-ins that try every interleaving.
+//! The standard library's atomics and locks, or stand-ins that try many interleavings.
 
 #[cfg(not(model))]
 pub(super) use std::sync::{
@@ -7,7 +7,7 @@ pub(super) use std::sync::{
 };
 
 #[cfg(model)]
-pub(super) use loom::sync::{
+pub(super) use shuttle::sync::{
     Mutex, MutexGuard,
     atomic::{AtomicI64, AtomicU64},
 };
