@@ -19,3 +19,4 @@ mod support;
 mod config;
 mod icecast;
 mod redirect;
+mod the_2010_system;
