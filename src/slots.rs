@@ -60,6 +60,8 @@ pub struct MountSlots {
     /// Listeners against the mount's limit.
     pub seats: Account,
     presence: AtomicU8,
+    /// The limit that the relay told last; [`NEVER`] where it told none.
+    told_limit: AtomicU64,
 }
 
 /// Whether a mount is there.
@@ -139,11 +141,7 @@ pub fn record(
     for mount in mounts {
         let found = seen.get(mount.path).copied();
         mount.slots.presence.store(Presence::of(found) as u8, Relaxed);
-        let listeners = found.and_then(|found| found.listeners).unwrap_or(0);
-        let limit = match found.map(|found| found.limit) {
-            Some(Limit::Listeners(limit)) => Some(limit),
-            _ => None,
-        };
+        let (listeners, limit) = found.map_or((0, None), |found| mount.slots.understand(found));
         mount.slots.seats.observe(look.began, listeners, limit, settle);
         bits = bits.saturating_add(listeners.saturating_mul(mount.bitrate));
     }
@@ -241,7 +239,11 @@ impl ServerSlots {
 impl MountSlots {
     /// A mount nobody has looked at yet.
     pub fn new(terms: Terms) -> Self {
-        Self { seats: Account::new(terms), presence: AtomicU8::new(Presence::Unknown as u8) }
+        Self {
+            seats: Account::new(terms),
+            presence: AtomicU8::new(Presence::Unknown as u8),
+            told_limit: AtomicU64::new(NEVER),
+        }
     }
 
     /// Whether it was there at the last good look.
@@ -252,6 +254,19 @@ impl MountSlots {
             3 => Presence::Absent,
             _ => Presence::Unknown,
         }
+    }
+
+    /// Listeners and limit according to a report. What it does not tell is as it was told last: a
+    /// relay whose better document fails for a moment has not become unlimited.
+    fn understand(&self, report: &MountReport) -> (u64, Option<u64>) {
+        match (report.listeners, report.limit) {
+            (None, Limit::Listeners(free)) => return (0, Some(free)),
+            (Some(_), Limit::Listeners(limit)) => self.told_limit.store(limit, Relaxed),
+            (_, Limit::Unlimited) => self.told_limit.store(NEVER, Relaxed),
+            (_, Limit::Unknown) => {}
+        }
+        let limit = Some(self.told_limit.load(Relaxed)).filter(|limit| *limit != NEVER);
+        (report.listeners.unwrap_or_else(|| self.seats.seen()), limit)
     }
 }
 
