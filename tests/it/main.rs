@@ -17,6 +17,8 @@ mod relay;
 mod support;
 
 mod config;
+mod crowd;
 mod icecast;
+mod polling;
 mod redirect;
 mod the_2010_system;
