@@ -194,6 +194,8 @@ impl ServerSlots {
         self.asked.store(1, Relaxed);
         if evidence == Evidence::Full {
             self.seats.shut();
+            // It has just told all there is to know: it is well, and nothing is free.
+            self.last_good.store(millis(now), Relaxed);
         }
         self.health.advance(evidence, now, rules)
     }
