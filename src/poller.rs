@@ -17,7 +17,7 @@ use crate::clock::unix_now;
 use crate::counters::PollResult;
 use crate::fleet::{Poll, Server, ServerState};
 use crate::icecast::{Activity, Limit, Report};
-use crate::slots::{Evidence, Health, Rules, ServerSlots, begin_look, record};
+use crate::slots::{Evidence, Health, Listed, Rules, ServerSlots, begin_look, record};
 use crate::state::{Snapshot, State};
 
 use fetch::{Failure, Fetcher, Seen};
@@ -92,7 +92,7 @@ async fn watch_server(
                     }
                 }
             }
-            next_pause(&snapshot.fleet.poll, &slots, rng.f64())
+            next_pause(&snapshot.fleet.poll, &slots, &snapshot.listed(id), rng.f64())
         };
         tokio::select! {
             () = stop.cancelled() => return,
@@ -155,11 +155,12 @@ async fn look(
 
 /// How long to wait for the next look. `chance` lies in `0..1` and spreads the looks of many
 /// relays by a tenth around their interval.
-fn next_pause(poll: &Poll, slots: &ServerSlots, chance: f64) -> Duration {
-    let nearly_full = match (slots.seats.free(), slots.seats.room()) {
-        (Some(free), Some(room)) => free < room / 10,
+fn next_pause(poll: &Poll, slots: &ServerSlots, mounts: &[Listed<'_>], chance: f64) -> Duration {
+    let mut seats = mounts.iter().map(|mount| &mount.slots.seats).chain([&slots.seats]);
+    let nearly_full = seats.any(|seats| match (seats.free(), seats.room()) {
+        (Some(free), Some(room)) => free.saturating_mul(10) < room,
         _ => false,
-    };
+    });
     let unconfirmed = slots.seats.reserved() > 0;
     let in_doubt = match slots.health() {
         Health::Unknown | Health::Doubtful { .. } => true,
