@@ -16,6 +16,7 @@
 mod relay;
 mod support;
 
+mod architecture;
 mod config;
 mod crowd;
 mod icecast;

@@ -246,6 +246,24 @@ mod faults {
     }
 
     #[tokio::test]
+    async fn a_relay_that_stays_full_stays_up() {
+        let relay = Relay::builder().clients(50).mount("/saal1.ogg", 100).start().unwrap();
+        let impatient = "poll: {interval: 20ms, fast_interval: 20ms, stale_after: 100ms}\n";
+        let balancer = Balancer::start(&format!("{impatient}{}{STREAM}", servers(&[&relay]))).await;
+        relay.hold_listeners("/saal1.ogg", 49);
+        until_polled(&balancer, "http_status").await;
+        eventually("it has been full for longer than numbers are believed", async || {
+            let lasted = polls(&balancer, "http_status").await;
+            lasted > 10.0
+        })
+        .await;
+        let up = balancer.metric("icecast_balancer_server_up{server=\"r0\"}").await;
+        assert_eq!(up, Some(1.0));
+        let answer = balancer.get("/saal1.ogg").await;
+        assert!(answer.body.starts_with("full: "), "{}", answer.body);
+    }
+
+    #[tokio::test]
     async fn a_relay_that_is_full_at_the_very_first_look_is_full_and_not_down() {
         let relay = Relay::builder().clients(1).mount("/saal1.ogg", 100).start().unwrap();
         let balancer = watching(&[&relay], "").await;
@@ -576,6 +594,16 @@ mod looks {
         balancer.reload.reload().await.expect("a balancer that runs");
         until_polled_again(&busy, 10).await;
         assert!(idle.polls() <= 2, "{}", idle.polls());
+    }
+
+    #[tokio::test]
+    async fn a_relay_with_a_mount_that_is_nearly_full_is_asked_often() {
+        let relay = relay(100);
+        relay.hold_listeners("/saal1.ogg", 95);
+        let poll = "poll: {interval: 1h, fast_interval: 20ms, stale_after: 1h}\n";
+        let balancer = Balancer::start(&format!("{poll}{}{STREAM}", servers(&[&relay]))).await;
+        until_polled_again(&relay, 5).await;
+        balancer.stop().await;
     }
 
     #[tokio::test]

@@ -20,12 +20,11 @@ async fn sent(balancer: &Balancer, target: &str, requests: usize) -> (BTreeMap<S
     for _ in 0..requests {
         wire.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
         let answer = wire.answer().await;
-        match answer.status {
-            503 => refused += 1,
-            _ => {
-                let relay = answer.location().trim_end_matches(target).to_owned();
-                *sent.entry(relay).or_default() += 1;
-            }
+        if answer.status == 503 {
+            refused += 1;
+        } else {
+            let relay = answer.location().trim_end_matches(target).to_owned();
+            *sent.entry(relay).or_default() += 1;
         }
     }
     (sent, refused)
