@@ -105,7 +105,7 @@ pub enum Decision<'a> {
 /// Decides for one listener of `stream` and, if `take`, takes the slot.
 ///
 /// Between choosing and taking, another request may have got the last slot; then the choice is
-/// made again, without it.
+/// made again.
 pub fn assign<'a>(
     snapshot: &'a Snapshot,
     stream: StreamId,
@@ -139,20 +139,24 @@ fn assign_here<'a>(
     rng: &mut fastrand::Rng,
     take: bool,
 ) -> Result<MountView<'a>, Refusal> {
-    loop {
+    for _ in 0..TRIES {
         let chosen = pick(snapshot, stream, client, now, rng)?;
         let mount = snapshot.mounts(stream).nth(chosen.at).ok_or(Refusal::Offline)?;
-        // A slot that was free and cannot be had was taken by another request: each turn of this
-        // loop is the progress of somebody.
         if !take || take_slot(&mount, client) {
             return Ok(mount);
         }
     }
+    Err(Refusal::Full)
 }
 
 fn take_slot(mount: &MountView<'_>, client: Client) -> bool {
     reserve(mount.server_slots, mount.slots, client.connections, mount.config.bitrate)
 }
+
+/// How often the choice is made again. A slot that was free and cannot be had was taken by another
+/// request, so this many failures mean that others took the last slots; and should chooser and
+/// ledger ever disagree, a request ends nevertheless.
+const TRIES: usize = 100;
 
 /// Chooses among the mounts of `stream`, taking nothing.
 pub fn pick(
@@ -284,9 +288,10 @@ struct Standing {
 impl Standing {
     /// Adds one account, of which a listener takes `units`.
     fn weigh(&mut self, account: &crate::slots::Account, units: u64) {
-        let (Some(free), Some(room)) = (account.free(), account.room()) else { return };
-        let Some(free) = free.checked_div(units) else { return };
+        let Some(free) = account.free().and_then(|free| free.checked_div(units)) else { return };
         self.free = Some(self.free.map_or(free, |least| least.min(free)));
+        // An account without a limit can be shut all the same.
+        let Some(room) = account.room() else { return };
         let room = (room as f64 * self.allowance).max(1.0);
         let share = account.load() as f64 / room;
         self.share = Some(self.share.map_or(share, |most| most.max(share)));

@@ -71,6 +71,8 @@ pub struct MountSlots {
     presence: AtomicU8,
     stands_still: AtomicBool,
     flow: Mutex<flow::Flow>,
+    /// The limit that the relay told last; [`NEVER`] where it told none.
+    told_limit: AtomicU64,
 }
 
 /// Whether a mount is there.
@@ -153,14 +155,10 @@ pub fn record(
     for mount in mounts {
         let found = found.get(mount.path).copied();
         let before = mount.slots.seats.seen();
-        let listeners = found.and_then(|found| found.listeners).unwrap_or(0);
+        let (listeners, limit) = found.map_or((0, None), |found| mount.slots.understand(found));
         // What was there when it was looked at for the first time did not arrive since.
         let known = mount.slots.presence() != Presence::Unknown;
         let arrived = if known { listeners.saturating_sub(before) } else { 0 };
-        let limit = match found.map(|found| found.limit) {
-            Some(Limit::Listeners(limit)) => Some(limit),
-            _ => None,
-        };
         mount.slots.presence.store(Presence::of(found) as u8, Relaxed);
         let still =
             lock(&mount.slots.flow).stands_still(found.and_then(|found| found.bytes), look.began);
@@ -250,6 +248,8 @@ impl ServerSlots {
         self.asked.store(true, Relaxed);
         if evidence == Evidence::Full {
             self.seats.shut();
+            // It has just told all there is to know: it is well, and nothing is free.
+            self.last_good.store(millis(now), Relaxed);
         }
         self.health.advance(evidence, now, rules)
     }
@@ -299,6 +299,7 @@ impl MountSlots {
         Self {
             seats: Account::new(terms),
             presence: AtomicU8::new(Presence::Unknown as u8),
+            told_limit: AtomicU64::new(NEVER),
             stands_still: AtomicBool::new(false),
             flow: Mutex::default(),
         }
@@ -317,6 +318,19 @@ impl MountSlots {
             3 => Presence::Absent,
             _ => Presence::Unknown,
         }
+    }
+
+    /// Listeners and limit according to a report. What it does not tell is as it was told last: a
+    /// relay whose better document fails for a moment has not become unlimited.
+    fn understand(&self, report: &MountReport) -> (u64, Option<u64>) {
+        match (report.listeners, report.limit) {
+            (None, Limit::Listeners(free)) => return (0, Some(free)),
+            (Some(_), Limit::Listeners(limit)) => self.told_limit.store(limit, Relaxed),
+            (_, Limit::Unlimited) => self.told_limit.store(NEVER, Relaxed),
+            (_, Limit::Unknown) => {}
+        }
+        let limit = Some(self.told_limit.load(Relaxed)).filter(|limit| *limit != NEVER);
+        (report.listeners.unwrap_or_else(|| self.seats.seen()), limit)
     }
 }
 

@@ -264,6 +264,17 @@ fn new_terms_keep_what_was_seen_and_promised() {
 }
 
 #[test]
+fn a_limit_that_is_no_longer_told_is_as_it_was_told_last() {
+    let ledger = Ledger::new(UNLIMITED, UNLIMITED);
+    ledger.saw_report(ledger.begin(at(0.0)), &report(3, Limit::Listeners(10)));
+    ledger.saw_report(ledger.begin(at(1.0)), &report(4, Limit::Unknown));
+    assert_eq!(ledger.mount.seats.free(), Some(6));
+    ledger.saw_report(ledger.begin(at(2.0)), &report(4, Limit::Unlimited));
+    ledger.saw_report(ledger.begin(at(3.0)), &report(4, Limit::Unknown));
+    assert_eq!(ledger.mount.seats.free(), None);
+}
+
+#[test]
 fn a_mount_that_is_not_listed_is_absent() {
     let ledger = Ledger::new(UNLIMITED, UNLIMITED);
     assert_eq!(ledger.mount.presence(), Presence::Unknown);

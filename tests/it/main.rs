@@ -16,8 +16,12 @@
 mod relay;
 mod support;
 
+mod architecture;
 mod config;
+mod crowd;
 mod demo_relay;
 mod icecast;
+mod polling;
 mod redirect;
+mod the_2010_system;
 mod waiting;

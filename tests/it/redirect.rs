@@ -174,7 +174,7 @@ async fn connect_is_refused_and_the_connection_closed() {
 async fn a_source_that_sends_at_once_is_refused_all_the_same() {
     let (_relay, balancer) = one_relay(10, "").await;
     let mut request = b"SOURCE /saal1.ogg HTTP/1.0\r\nAuthorization: Basic eDp5\r\n\r\n".to_vec();
-    request.extend([0xff; 60_000]);
+    request.extend(std::iter::repeat_n(0xff, 60_000));
     assert_eq!(first_answer(balancer.public, request).await.status, 405);
 }
 
@@ -300,6 +300,17 @@ async fn the_query_of_a_fallback_url_stays_and_the_players_follows_it() {
     assert_eq!(balancer.get("/saal1.ogg").await.location(), "https://example.org/pause?p=1");
     let answer = balancer.get("/saal1.ogg?a=b").await;
     assert_eq!(answer.location(), "https://example.org/pause?p=1&a=b");
+}
+
+#[tokio::test]
+async fn the_query_comes_before_the_fragment_of_a_fallback_url() {
+    let relay = Relay::builder().mount("/saal2.ogg", 10).start().unwrap();
+    let streams = "streams: {/saal1.ogg: {fallback: 'https://example.org/pause#now'}}\n";
+    let balancer = Balancer::start(&(servers(&[&relay]) + streams)).await;
+    assert_eq!(
+        balancer.get("/saal1.ogg?a=b").await.location(),
+        "https://example.org/pause?a=b#now"
+    );
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use fleet::{number, servers, settled_servers};
+pub(crate) use fleet::{number, servers, servers_with};
 pub(crate) use player::{Answer, Player, raw};
 pub(crate) use wire::{Wire, first_answer};
 

@@ -168,6 +168,38 @@ async fn a_request_that_is_never_finished_is_closed_at_the_header_timeout() {
     for beginning in ["", "G", "GET /saal1.ogg HTTP/1.1\r\nHost: x\r\n"] {
         let mut wire = Wire::to(balancer.public).await;
         wire.send(beginning).await;
-        assert!(wire.is_closed_without_redirect().await, "after {beginning:?}");
+        let told = wire.rest().await;
+        assert!(!told.contains(" 302 "), "after {beginning:?}: {told}");
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_kept_for_nothing_is_closed() {
+    let relay = Relay::builder().mount("/saal1.ogg", 10).start().unwrap();
+    let streams = "streams: {/saal1.ogg: }\nlimits: {header_timeout: 100ms}\n";
+    let balancer = Balancer::start(&(servers(&[&relay]) + streams)).await;
+    let mut wire = Wire::to(balancer.public).await;
+    wire.send(get("/saal1.ogg")).await;
+    assert_eq!(wire.answer().await.status, 302);
+    wire.closed().await;
+}
+
+#[tokio::test]
+async fn a_connection_too_many_is_told_so() {
+    let relay = Relay::builder().mount("/saal1.ogg", 10).start().unwrap();
+    let streams = "streams: {/saal1.ogg: }\nlimits: {max_connections: 1}\n";
+    let balancer = Balancer::start(&(servers(&[&relay]) + streams)).await;
+    let mut first = Wire::to(balancer.public).await;
+    first.send(get("/saal1.ogg")).await;
+    assert_eq!(first.answer().await.status, 302);
+    for _ in 0..20 {
+        let mut second = Wire::to(balancer.public).await;
+        second.send(get("/saal1.ogg")).await;
+        let answer = second.answer().await;
+        assert_eq!(answer.status, 503);
+        assert!(answer.body.starts_with("busy: "), "{}", answer.body);
+        second.closed().await;
+    }
+    let series = "icecast_balancer_shed_total{reason=\"max_connections\"}";
+    assert_eq!(balancer.metric(series).await, Some(20.0));
 }
