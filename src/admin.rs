@@ -100,7 +100,10 @@ impl Admin {
 
     async fn reload(&self) -> Answer {
         match self.reload.reload().await {
-            Some(Outcome::Unchanged) => answer(StatusCode::OK, TEXT, "unchanged\n"),
+            Some(Outcome::Unchanged) => {
+                let text = "unchanged: the configuration on disk is the one in force\n";
+                answer(StatusCode::OK, TEXT, text)
+            }
             Some(Outcome::Applied(changes)) => {
                 let mut text = format!("reloaded\n{changes}");
                 let restart_required = self.state.reloads().restart_required;

@@ -18,4 +18,7 @@ mod support;
 
 mod config;
 mod icecast;
+mod life;
 mod redirect;
+mod reload;
+mod reload_under_load;
