@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -23,7 +24,7 @@ use crate::config::source::Sources;
 use crate::files;
 use crate::fleet::Fleet;
 use crate::fleet::changes::Changes;
-use crate::problem::Problems;
+use crate::problem::{Problem, Problems};
 use crate::state::State;
 
 use reading::{Reading, Trace};
@@ -156,14 +157,14 @@ impl Reloader {
             paths = self.paths();
             watch = self.watch(&paths, &hints);
             let sources = match trigger {
-                Trigger::Request(_) => files::read(&self.path),
+                Trigger::Request(_) => self.read().await,
                 Trigger::Hint | Trigger::Time => self.read_settled().await,
             };
             recheck = Instant::now() + RECHECK;
             match trigger {
                 Trigger::Request(request) => {
                     missing_since = None;
-                    let outcome = self.consider(Reading::of(sources), true);
+                    let outcome = self.consider(self.understand(sources).await, true);
                     // Whoever asked may have gone; it happened all the same.
                     drop(request.send(outcome));
                 }
@@ -174,12 +175,12 @@ impl Reloader {
                     if since.elapsed() < PATIENCE {
                         recheck = since + PATIENCE;
                     } else {
-                        self.consider(Reading::of(sources), false);
+                        self.consider(self.understand(sources).await, false);
                     }
                 }
                 Trigger::Hint | Trigger::Time => {
                     missing_since = None;
-                    self.consider(Reading::of(sources), false);
+                    self.consider(self.understand(sources).await, false);
                 }
             }
             // It names files that are not watched yet, and may have changed since they were read.
@@ -279,10 +280,10 @@ impl Reloader {
     /// Reads until two readings agree, for a writer that was caught in the act.
     async fn read_settled(&self) -> Result<Sources, Problems> {
         let deadline = Instant::now() + LONGEST_WAIT;
-        let mut sources = files::read(&self.path);
+        let mut sources = self.read().await;
         loop {
             sleep(BETWEEN_READINGS).await;
-            let again = files::read(&self.path);
+            let again = self.read().await;
             let agree = match (&sources, &again) {
                 (Ok(one), Ok(other)) => one.digest() == other.digest(),
                 (Err(_), Err(_)) => true,
@@ -293,6 +294,25 @@ impl Reloader {
             }
             sources = again;
         }
+    }
+
+    /// Reads on a thread of its own: a disk that hangs must not hold up polls and operators.
+    async fn read(&self) -> Result<Sources, Problems> {
+        let path = self.path.clone();
+        let read = spawn_blocking(move || files::read(&path)).await;
+        read.unwrap_or_else(|broken| Err(self.broken(&broken)))
+    }
+
+    /// Understands on a thread of its own: should it panic over some text, then that text is
+    /// refused, and that is all.
+    async fn understand(&self, sources: Result<Sources, Problems>) -> Reading {
+        let reading = spawn_blocking(move || Reading::of(sources)).await;
+        reading.unwrap_or_else(|broken| Reading::of(Err(self.broken(&broken))))
+    }
+
+    fn broken(&self, cause: &JoinError) -> Problems {
+        let message = format!("it cannot be read for a fault of this program: {cause}");
+        Problem::with_file(self.path.display().to_string(), message).into()
     }
 }
 
