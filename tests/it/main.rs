@@ -16,9 +16,12 @@
 mod relay;
 mod support;
 
+mod admin;
 mod config;
+mod files;
 mod icecast;
 mod life;
+mod metrics;
 mod redirect;
 mod reload;
 mod reload_under_load;
