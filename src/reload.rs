@@ -141,10 +141,11 @@ impl Reloader {
         let mut recheck = Instant::now();
         loop {
             let trigger = tokio::select! {
-                Some(hint) = hinted.recv() => {
-                    wait_for_quiet(hint, &mut hinted).await;
-                    Trigger::Hint
-                }
+                Some(hint) = hinted.recv() => tokio::select! {
+                    () = wait_for_quiet(hint, &mut hinted) => Trigger::Hint,
+                    // Who asks has finished writing.
+                    Some(request) = self.requests.recv() => Trigger::Request(request),
+                },
                 () = sleep_until(recheck) => Trigger::Time,
                 request = self.requests.recv() => match request {
                     Some(request) => Trigger::Request(request),
