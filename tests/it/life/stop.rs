@@ -73,7 +73,7 @@ async fn players_who_are_connected_and_not_accepted_yet_are_answered() {
     // While it is stopped, the kernel accepts for it; then it wakes up to the signal.
     program.signal("STOP");
     let mut players = Vec::new();
-    for _ in 0..50 {
+    for _ in 0..300 {
         let mut socket = connect(&program).await;
         socket.write_all(REQUEST).await.unwrap();
         players.push(socket);
