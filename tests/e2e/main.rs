@@ -2,7 +2,7 @@
 //! Prometheus. Each test is a small radio station in a temporary folder.
 //!
 //! A program that is missing is a failure that names its package; nothing is skipped.
-//! `tests/run` installs them all.
+//! `tests/install` installs them all.
 
 #![expect(
     clippy::unwrap_used,

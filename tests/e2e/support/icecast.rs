@@ -135,7 +135,7 @@ impl<'a> Setup<'a> {
         let web = folder.join("web");
         fs::create_dir(&web).unwrap();
         let packaged = fs::read_dir(WEB).unwrap_or_else(|error| {
-            panic!("{WEB}: {error}; run `tests/run`, which installs Icecast")
+            panic!("{WEB}: {error}; run `tests/install`, which installs Icecast")
         });
         for file in packaged {
             let file = file.unwrap();

@@ -65,6 +65,6 @@ fn account(user: &str) -> (u32, u32) {
         .lines()
         .map(|line| line.split(':').collect::<Vec<_>>())
         .find(|fields| fields[0] == user)
-        .unwrap_or_else(|| panic!("no user `{user}`: run `tests/run`, which installs Icecast"));
+        .unwrap_or_else(|| panic!("no user `{user}`: run `tests/install`, which installs Icecast"));
     (fields[2].parse().unwrap(), fields[3].parse().unwrap())
 }

@@ -182,7 +182,7 @@ fn require(program: &str, package: &str) {
     assert!(
         found,
         "`{program}` is not installed: run `apt-get install --no-install-recommends {package}`, \
-         or `tests/run`, which installs all that the tests need"
+         or `tests/install`, which installs all that the tests need"
     );
 }
 
