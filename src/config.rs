@@ -1,1 +1,279 @@
 //! What `balancer.yaml` says: typed as it is written, with the position of everything in it.
+//!
+//! [`read`] goes through all of it and collects what is wrong instead of stopping at the first
+//! mistake; a value that was wrong is `None` here, like one that is not there, and its problem is
+//! among the [`Findings`]. What the values mean together is the business of [`crate::fleet`].
+
+pub mod source;
+
+mod decode;
+mod fields;
+pub(crate) mod findings;
+mod secrets;
+mod streams;
+pub(crate) mod suggest;
+mod values;
+mod yaml;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use crate::config::findings::Findings;
+use crate::config::source::{At, Sources, Span};
+
+/// The whole file.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Where a problem of the whole configuration is shown.
+    pub(crate) start: Span,
+    pub(crate) listen: Option<Vec<At<SocketAddr>>>,
+    pub(crate) admin: Option<At<SocketAddr>>,
+    pub(crate) admin_token_file: Option<At<PathBuf>>,
+    /// The key; nothing is done with it yet.
+    pub(crate) tls: Option<Span>,
+    pub(crate) trusted_proxies: Option<At<usize>>,
+    pub(crate) proxy_protocol: Option<At<bool>>,
+    pub(crate) poll: Poll,
+    pub(crate) balance: Balance,
+    pub(crate) limits: Limits,
+    /// The key; nothing is done with it yet.
+    pub(crate) cluster: Option<Span>,
+    /// `None`: there is no such key, or what is there is no mapping.
+    pub(crate) servers: Section<Server>,
+    pub(crate) streams: Section<Stream>,
+}
+
+/// `servers:` or `streams:` of all files.
+#[derive(Debug)]
+pub(crate) struct Section<T> {
+    /// The first such key.
+    pub(crate) key: Option<Span>,
+    /// In the order of the files, each name once.
+    pub(crate) items: Vec<T>,
+}
+
+/// `poll:`
+#[derive(Debug, Default)]
+pub(crate) struct Poll {
+    pub(crate) interval: Option<At<Duration>>,
+    pub(crate) fast_interval: Option<At<Duration>>,
+    pub(crate) timeout: Option<At<Duration>>,
+    pub(crate) stale_after: Option<At<Duration>>,
+    pub(crate) rise: Option<At<u32>>,
+    pub(crate) fall: Option<At<u32>>,
+    pub(crate) slow_start: Option<At<Duration>>,
+}
+
+/// `balance:`
+#[derive(Debug, Default)]
+pub(crate) struct Balance {
+    pub(crate) policy: Option<At<Policy>>,
+    pub(crate) settle: Option<At<Duration>>,
+    pub(crate) headroom: Option<At<Headroom>>,
+    pub(crate) when_full: Option<At<WhenFull>>,
+    /// The key; nothing is done with it yet.
+    pub(crate) wait: Option<Span>,
+    pub(crate) panic: Option<At<Panic>>,
+    /// The key; nothing is done with it yet.
+    pub(crate) geoip: Option<Span>,
+}
+
+/// `balance.policy`
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Policy {
+    LeastUsed,
+    MostFree,
+    WeightedRandom,
+    ClientHash,
+}
+
+/// `balance.headroom`
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Headroom {
+    Auto,
+    Slots(u64),
+}
+
+/// `balance.when_full`
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum WhenFull {
+    Reject,
+    Wait,
+    Overflow,
+}
+
+/// `balance.panic`
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Panic {
+    Open,
+    Closed,
+}
+
+/// `limits:`
+#[derive(Debug, Default)]
+pub(crate) struct Limits {
+    pub(crate) max_connections: Option<At<usize>>,
+    /// The key; nothing is done with it yet.
+    pub(crate) per_client: Option<Span>,
+    pub(crate) header_timeout: Option<At<Duration>>,
+}
+
+/// One of `servers:`
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) name: At<String>,
+    pub(crate) url: Option<At<Url>>,
+    pub(crate) http_url: Option<At<Url>>,
+    pub(crate) max_listeners: Option<At<u64>>,
+    pub(crate) max_bandwidth: Option<At<u64>>,
+    /// The key; nothing is done with it yet.
+    pub(crate) max_joins_per_second: Option<Span>,
+    pub(crate) weight: Option<At<u32>>,
+    pub(crate) tier: Option<At<u32>>,
+    pub(crate) state: Option<At<State>>,
+    /// The key; nothing is done with it yet.
+    pub(crate) clients: Option<Span>,
+    pub(crate) ip: Option<At<Family>>,
+    pub(crate) stats: Stats,
+}
+
+/// `state` of a server
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Active,
+    Draining,
+    Disabled,
+}
+
+/// `ip` of a server
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Family {
+    Any,
+    One,
+}
+
+/// `stats:` of a server
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    pub(crate) source: Option<At<StatsSource>>,
+    pub(crate) url: Option<At<Url>>,
+    pub(crate) username: Option<At<String>>,
+    pub(crate) password: Option<Password>,
+}
+
+/// `stats.source`
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum StatsSource {
+    Auto,
+    Live,
+    Slots,
+    StatusJson,
+    Admin,
+    Shoutcast,
+    Probe,
+}
+
+/// `stats.password` or `stats.password_file`
+#[derive(Debug)]
+pub(crate) enum Password {
+    /// As written: `${NAME}` is still in it.
+    Written(At<SecretString>),
+    /// The file as written.
+    File(At<PathBuf>),
+}
+
+/// One of `streams:`
+#[derive(Debug)]
+pub(crate) struct Stream {
+    /// As written.
+    pub(crate) name: At<String>,
+    /// Percent-decoded.
+    pub(crate) path: Option<String>,
+    pub(crate) mounts: Mounts,
+    pub(crate) bitrate: Option<At<u64>>,
+    /// Also where it could not be read.
+    pub(crate) bitrate_is_written: bool,
+    pub(crate) aliases: Vec<At<String>>,
+    pub(crate) fallback: Option<At<Fallback>>,
+}
+
+/// Which servers carry a stream
+#[derive(Debug)]
+pub(crate) enum Mounts {
+    /// All of them, or those of `servers`, or those spelled out in `mounts`.
+    Every,
+    These(Vec<Mount>),
+    /// Whatever was meant, it could not be read.
+    Unreadable,
+}
+
+/// One of `mounts:` or of a stream's `servers:`
+#[derive(Debug)]
+pub(crate) struct Mount {
+    pub(crate) server: At<String>,
+    pub(crate) path: Option<At<String>>,
+    pub(crate) max_listeners: Option<At<u64>>,
+    pub(crate) weight: Option<At<u32>>,
+    pub(crate) tier: Option<At<u32>>,
+}
+
+/// `fallback` of a stream
+#[derive(Debug)]
+pub(crate) enum Fallback {
+    /// A path of another stream, percent-decoded.
+    Path(String),
+    /// Somewhere else.
+    Url(Url),
+}
+
+/// Reads all files. `None` if one of them is no YAML, so that what the others refer to is unknown.
+pub(crate) fn read(sources: &Sources) -> (Option<Config>, Findings) {
+    let mut findings = Findings::new(sources);
+    let mut files = Vec::new();
+    let mut complete = true;
+    for (index, source) in sources.iter().enumerate() {
+        let start = Span { source: index, start: 0, end: 0 };
+        match yaml::parse(source.text(), index) {
+            Ok(root) if matches!(root.value, yaml::Value::Null) => {
+                let help = "a configuration has at least `servers:` and `streams:`";
+                findings.problem(start, "the file is empty", help);
+                complete = false;
+            }
+            Ok(root) => {
+                hide_passwords(&root, &mut findings);
+                files.push((start, root));
+            }
+            Err(malformed) => {
+                findings.problem(malformed.span, malformed.message, malformed.help);
+                complete = false;
+            }
+        }
+    }
+    let config = decode::config(&files, &mut findings);
+    (config.filter(|_| complete), findings)
+}
+
+/// What YAML itself takes for passwords: the look at the bare text cannot see through escapes and
+/// anchors.
+fn hide_passwords(node: &yaml::Node, findings: &mut Findings) {
+    match &node.value {
+        yaml::Value::Null | yaml::Value::Scalar(_) => {}
+        yaml::Value::List(list) => list.iter().for_each(|item| hide_passwords(item, findings)),
+        yaml::Value::Map(map) => {
+            for (key, value) in map {
+                let secret = match &key.value {
+                    yaml::Value::Scalar(scalar) => secrets::is_secret(&scalar.text),
+                    _ => false,
+                };
+                if secret && matches!(value.value, yaml::Value::Scalar(_)) {
+                    findings.hide(value.span);
+                }
+                hide_passwords(value, findings);
+            }
+        }
+    }
+}

@@ -3,6 +3,9 @@
 //! A [`Fleet`] exists only if nothing was wrong with its configuration, so nobody who holds one
 //! checks anything again. Servers and streams are referred to by their index in the fleet.
 
+pub mod changes;
+pub mod compile;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -217,6 +220,17 @@ pub enum Fallback {
     Stream(StreamId),
     /// An absolute URL elsewhere.
     Url(HeaderValue),
+}
+
+impl ServerState {
+    /// Its name in the configuration, the status and the metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Draining => "draining",
+            Self::Disabled => "disabled",
+        }
+    }
 }
 
 impl Headroom {

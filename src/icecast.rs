@@ -3,6 +3,33 @@
 //! Icecast tells its listener counts in several documents; each has a parser here and all of them
 //! give the same [`Report`]. Nothing a relay sends is trusted: numbers are read leniently, one
 //! broken mount costs only itself, and a document that is not statistics is [`Malformed`].
+//!
+//! # How numbers are read
+//!
+//! | a relay writes                                 | listeners, clients | `max_listeners` | free slots of `load.xsl` |
+//! | ---------------------------------------------- | ------------------ | --------------- | ------------------------ |
+//! | `12`, ` 12 `, `012`, `+12`                     | 12                 | 12              | 12                       |
+//! | `-5`                                           | 0                  | unknown         | 0                        |
+//! | `unlimited`                                    | not told           | unlimited       | unlimited                |
+//! | `NaN`                                          | not told           | unknown         | unlimited                |
+//! | nothing, `unknown`, `inf`, `1e308`, `1.5`, `0x1f`, `12abc` | not told | unknown       | unknown                  |
+//! | more than 2^53                                 | not told           | unknown         | unknown                  |
+//!
+//! A limit is unknown, too, where it is a number but the listeners beside it are not told, because
+//! nobody can say then how many of its slots are free.
+//!
+//! # Which mounts are kept
+//!
+//! Of a mount that is listed twice the first stays. A name that does not begin with `/` or is
+//! longer than 1 KiB is dropped, and so is every mount after the first 20,000.
+
+pub mod admin;
+pub mod slots;
+pub mod status_json;
+
+mod listing;
+mod number;
+mod xml;
 
 use std::fmt;
 

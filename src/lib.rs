@@ -1,7 +1,38 @@
 //! icecast-balancer sends each listener to the Icecast relay that has a free slot for it.
+//!
+//! The modules, from what needs nothing to what needs everything:
+//!
+//! - What is written and what it means: [`problem`], [`config`], [`files`], [`fleet`].
+//! - What relays say: [`icecast`].
+//! - What is remembered: [`counters`], [`slots`], [`state`].
+//! - Who gets the next listener: [`select`].
+//! - What is shown: [`metrics`], [`status`].
+//! - What runs: [`poller`], [`reload`], [`server`], [`redirect`], [`admin`].
+//! - What puts it together: [`app`], [`cli`].
+//!
+//! ARCHITECTURE.md tells why, and a test keeps the arrows pointing one way.
 
 pub mod problem;
 
 pub mod config;
+pub mod files;
 pub mod fleet;
 pub mod icecast;
+
+pub mod clock;
+pub mod counters;
+pub mod select;
+pub mod slots;
+pub mod state;
+
+pub mod metrics;
+pub mod status;
+
+pub mod admin;
+pub mod poller;
+pub mod redirect;
+pub mod reload;
+pub mod server;
+
+pub mod app;
+pub mod cli;

@@ -1,3 +1,175 @@
 //! The program: arguments in, exit code out.
 
-fn main() {}
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use icecast_balancer::app::{App, Runtimes};
+use icecast_balancer::cli::{Arguments, Check, Command, LogFormat, ReportFormat, Serve};
+use icecast_balancer::problem::Problems;
+use icecast_balancer::reload::{self, ReloadHandle};
+use sd_notify::NotifyState;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+use tracing_subscriber::EnvFilter;
+
+const BAD_CONFIG: u8 = 2;
+const FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
+        Command::Serve(serve) => run(&serve),
+        Command::Check(arguments) => check(&arguments),
+    }
+}
+
+fn run(arguments: &Serve) -> ExitCode {
+    if let Err(error) = log_to_stderr(arguments) {
+        complain(&format!("error: --log-level: {error}\n"));
+        return ExitCode::from(FAILED);
+    }
+    let loaded = match reload::load(&arguments.config) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            report_at_start(arguments, &problems);
+            return ExitCode::from(BAD_CONFIG);
+        }
+    };
+    match serve(arguments.config.clone(), loaded) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(cause) => {
+            error!("{cause}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn serve(config: PathBuf, loaded: reload::Loaded) -> Result<(), Box<dyn std::error::Error>> {
+    let app = App::bind(config, loaded)?;
+    for address in app.public_addresses() {
+        info!("players are served on http://{address}");
+    }
+    if let Some(address) = app.admin_address() {
+        info!("status and metrics are on http://{address}");
+    }
+    // Answering players must not wait for polls, nor polls for a crowd of players.
+    let public = runtime(Builder::new_multi_thread().thread_name("public"))?;
+    let control = runtime(Builder::new_multi_thread().worker_threads(1).thread_name("control"))?;
+    let runtimes = Runtimes { public: public.handle().clone(), control: control.handle().clone() };
+    let reload = app.reload_handle();
+    let result = control.block_on(async {
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                on_hangup(&reload).await;
+            }
+        });
+        let stop = async {
+            tokio::select! {
+                _ = terminate.recv() => info!("SIGTERM"),
+                _ = interrupt.recv() => info!("SIGINT"),
+            }
+            tell_systemd(NotifyState::Stopping);
+            // A second signal means that somebody has no patience left.
+            tokio::spawn(async move {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                leave_at_once();
+            });
+        };
+        tell_systemd(NotifyState::Ready);
+        app.run(runtimes, stop).await?;
+        Ok(())
+    });
+    public.shutdown_background();
+    control.shutdown_background();
+    result
+}
+
+fn runtime(builder: &mut Builder) -> io::Result<Runtime> {
+    builder.enable_all().build()
+}
+
+/// The outcome stands in the log, which the reload itself writes.
+async fn on_hangup(reload: &ReloadHandle) {
+    info!("SIGHUP: reading the configuration");
+    if reload.reload().await == Some(reload::Outcome::Unchanged) {
+        info!("the configuration has not changed");
+    }
+}
+
+#[expect(clippy::exit, reason = "asked twice to end, the program does not wait for anything")]
+fn leave_at_once() {
+    warn!("asked twice to stop: leaving requests unanswered");
+    std::process::exit(i32::from(FAILED));
+}
+
+/// Without systemd this does nothing; that systemd cannot be told is no reason to stop.
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        warn!(%error, "cannot tell systemd");
+    }
+}
+
+fn check(arguments: &Check) -> ExitCode {
+    let mut valid = String::new();
+    let mut all = Vec::new();
+    for path in &arguments.files {
+        match reload::load(path) {
+            Ok(_) => valid.extend([format!("{}: valid\n", path.display())]),
+            Err(problems) => all.extend(problems.iter().cloned()),
+        }
+    }
+    let problems = Problems::of(all);
+    let report = match (&problems, arguments.format) {
+        (Some(problems), ReportFormat::Human) => problems.human(io::stdout().is_terminal()),
+        (Some(problems), ReportFormat::Json) => problems.json(),
+        (Some(problems), ReportFormat::Github) => problems.github(),
+        (None, ReportFormat::Json) => "[]".to_owned(),
+        (None, _) => String::new(),
+    };
+    let mut text = if arguments.format == ReportFormat::Human { valid } else { String::new() };
+    if !report.is_empty() {
+        text.extend([report.as_str(), "\n"]);
+    }
+    // A reader that has gone is no problem of the configuration.
+    drop(io::stdout().write_all(text.as_bytes()));
+    if problems.is_none() { ExitCode::SUCCESS } else { ExitCode::from(BAD_CONFIG) }
+}
+
+fn report_at_start(arguments: &Serve, problems: &Problems) {
+    match arguments.log_format {
+        LogFormat::Text => {
+            let report = problems.human(io::stderr().is_terminal());
+            complain(&format!("{report}\n"));
+        }
+        LogFormat::Json => error!("{problems}"),
+    }
+}
+
+/// A log that cannot be written is no reason to panic: the library would, if told to report it.
+fn log_to_stderr(arguments: &Serve) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let filter = EnvFilter::try_new(&arguments.log_level)?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .log_internal_errors(false);
+    match arguments.log_format {
+        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+        LogFormat::Text => {
+            subscriber.with_ansi(io::stderr().is_terminal()).with_target(false).try_init()
+        }
+    }
+}
+
+/// Whether anybody can read it or not, the exit code says the same.
+fn complain(text: &str) {
+    drop(io::stderr().write_all(text.as_bytes()));
+}

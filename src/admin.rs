@@ -1,0 +1,185 @@
+//! The operator's side: metrics, health, status, reload.
+//!
+//! Nothing here changes the configuration; `POST /-/reload` only asks for the file to be read
+//! again. Whoever can reach the port may look; `POST` is for loopback, and from elsewhere for those
+//! who know the token.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap,
+    HeaderValue, ORIGIN, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use crate::fleet::ServerState;
+use crate::metrics;
+use crate::reload::{Outcome, ReloadHandle};
+use crate::server::{Answer, Bounds, Connections, Service};
+use crate::state::State;
+use crate::status::{self, Status};
+
+/// The service of the admin port.
+#[derive(Debug)]
+pub struct Admin {
+    state: Arc<State>,
+    /// The connections of the public port.
+    players: Arc<Connections>,
+    reload: ReloadHandle,
+    /// Cancelled when the program is told to stop.
+    stopping: CancellationToken,
+}
+
+/// After this long the balancer is ready even if some relay has not been asked to the end.
+const READY_AFTER: Duration = Duration::from_secs(5);
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+impl Admin {
+    /// An operator's view of `state`, of the players' connections and of reloads.
+    pub fn new(
+        state: Arc<State>,
+        players: Arc<Connections>,
+        reload: ReloadHandle,
+        stopping: CancellationToken,
+    ) -> Self {
+        Self { state, players, reload, stopping }
+    }
+
+    fn look(&self, path: &str) -> Option<Answer> {
+        let now = self.state.now();
+        Some(match path {
+            "/metrics" => {
+                let text = metrics::render(&self.state, &self.players, now);
+                answer(StatusCode::OK, metrics::CONTENT_TYPE, text)
+            }
+            "/healthz" => answer(StatusCode::OK, TEXT, "ok\n"),
+            "/readyz" => self.ready(),
+            "/api/v1/status" => match serde_json::to_vec(&Status::of(&self.state, now)) {
+                Ok(json) => answer(StatusCode::OK, "application/json", json),
+                Err(error) => broken(&error),
+            },
+            "/" => match status::page(&Status::of(&self.state, now)) {
+                Ok(html) => {
+                    let mut answer = answer(StatusCode::OK, "text/html; charset=utf-8", html);
+                    let policy = HeaderValue::from_static(status::POLICY);
+                    answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+                    answer
+                }
+                Err(error) => broken(&error),
+            },
+            _ => return None,
+        })
+    }
+
+    fn ready(&self) -> Answer {
+        if self.stopping.is_cancelled() {
+            return answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stopping\n");
+        }
+        let snapshot = self.state.load();
+        let mut waited_for = snapshot
+            .servers()
+            .filter(|(server, slots)| server.state != ServerState::Disabled && !slots.was_asked())
+            .map(|(server, _)| server.name.as_str());
+        match waited_for.next() {
+            Some(name) if self.state.now() < READY_AFTER => {
+                let why = format!("starting: {name} has not been asked yet\n");
+                answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, why)
+            }
+            _ => answer(StatusCode::OK, TEXT, "ready\n"),
+        }
+    }
+
+    async fn reload(&self) -> Answer {
+        match self.reload.reload().await {
+            Some(Outcome::Unchanged) => answer(StatusCode::OK, TEXT, "unchanged\n"),
+            Some(Outcome::Applied(changes)) => {
+                answer(StatusCode::OK, TEXT, format!("reloaded\n{changes}"))
+            }
+            Some(Outcome::Rejected(diagnostics)) => {
+                answer(StatusCode::UNPROCESSABLE_ENTITY, TEXT, diagnostics)
+            }
+            None => answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stopping\n"),
+        }
+    }
+
+    /// Whether a `POST` may be made by `peer` with these headers.
+    ///
+    /// A browser on the operator's own machine may be made to post by any site it visits; it then
+    /// names that site as `Origin`, which no tool does.
+    fn may_post(&self, peer: SocketAddr, headers: &HeaderMap) -> bool {
+        let token = self.state.load().fleet.admin_token.clone();
+        let offered = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix("Bearer "));
+        if let (Some(token), Some(offered)) = (token, offered) {
+            // Comparing digests takes as long wherever the first difference is.
+            return Sha256::digest(token.expose_secret()) == Sha256::digest(offered.trim());
+        }
+        peer.ip().is_loopback() && !headers.contains_key(ORIGIN)
+    }
+}
+
+impl Service for Admin {
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+        let path = request.uri().path();
+        let posts = path == "/-/reload";
+        match *request.method() {
+            Method::POST if posts && self.may_post(peer, request.headers()) => self.reload().await,
+            Method::POST if posts => {
+                let why = "POST is for loopback, or needs the bearer token of admin_token_file\n";
+                let mut refusal = answer(StatusCode::UNAUTHORIZED, TEXT, why);
+                let bearer = HeaderValue::from_static("Bearer");
+                refusal.headers_mut().insert(WWW_AUTHENTICATE, bearer);
+                refusal
+            }
+            Method::GET | Method::HEAD if !posts => {
+                let mut answer = self.look(path).unwrap_or_else(|| {
+                    answer(StatusCode::NOT_FOUND, TEXT, "there is no such page here\n")
+                });
+                if *request.method() == Method::HEAD {
+                    *answer.body_mut() = Full::default();
+                }
+                answer
+            }
+            _ => {
+                let allowed = if posts { "POST" } else { "GET, HEAD" };
+                let mut refusal =
+                    answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, "not allowed here\n");
+                refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+                refusal
+            }
+        }
+    }
+
+    fn malformed(&self) {}
+
+    fn shed(&self) {}
+
+    fn bounds(&self) -> Bounds {
+        Bounds { max_connections: 256, header_timeout: Duration::from_secs(5) }
+    }
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
+}
+
+fn broken(error: &dyn std::error::Error) -> Answer {
+    answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("cannot tell: {error}\n"))
+}

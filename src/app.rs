@@ -1,0 +1,189 @@
+//! The composition root: takes the ports, starts every long-lived task, ends them all.
+//!
+//! Any task that ends uninvited ends the program with an error: half a balancer is worse than one
+//! that its supervisor starts again.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::admin::Admin;
+use crate::clock::unix_now;
+use crate::poller;
+use crate::redirect::Redirector;
+use crate::reload::{Loaded, ReloadHandle, Reloader};
+use crate::server::{self, Connections};
+use crate::state::{Snapshot, State};
+
+/// A balancer whose ports are taken, not yet running.
+#[derive(Debug)]
+pub struct App {
+    state: Arc<State>,
+    reloader: Reloader,
+    reload: ReloadHandle,
+    public: Vec<std::net::TcpListener>,
+    admin: std::net::TcpListener,
+}
+
+/// The runtimes that work is divided between, so that neither side starves the other.
+#[derive(Debug, Clone)]
+pub struct Runtimes {
+    /// Answers players.
+    pub public: Handle,
+    /// Polls, reloads and answers operators.
+    pub control: Handle,
+}
+
+/// A port that cannot be taken.
+#[derive(Debug)]
+pub struct CannotListen {
+    key: &'static str,
+    address: SocketAddr,
+    cause: io::Error,
+}
+
+/// A task that ended before it was told to.
+#[derive(Debug)]
+pub struct Ended(&'static str);
+
+impl App {
+    /// Takes the ports of a configuration that was loaded from `path`.
+    pub fn bind(path: PathBuf, loaded: Loaded) -> Result<Self, CannotListen> {
+        let fleet = &loaded.fleet;
+        let take = |key, address| {
+            server::bind(address).map_err(|cause| CannotListen { key, address, cause })
+        };
+        let public = fleet.listen.iter().map(|address| take("listen", *address));
+        let public = public.collect::<Result<_, _>>()?;
+        let admin = take("admin", fleet.admin)?;
+        for warning in &fleet.warnings {
+            warn!("{warning}");
+        }
+        let state = Arc::new(State::new(Snapshot::first(loaded.fleet, loaded.digest)));
+        state.note_reload(|reloads| {
+            reloads.last_success_unix = unix_now();
+            reloads.watching = true;
+        });
+        let (reloader, reload) = Reloader::new(path, Arc::clone(&state), loaded.fingerprint);
+        Ok(Self { state, reloader, reload, public, admin })
+    }
+
+    /// The addresses players are served on; the ports that were got where 0 was asked for.
+    pub fn public_addresses(&self) -> Vec<SocketAddr> {
+        self.public.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
+    /// The address operators are served on.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.local_addr().ok()
+    }
+
+    /// Everything known, for those who run the balancer inside their own program.
+    pub fn state(&self) -> Arc<State> {
+        Arc::clone(&self.state)
+    }
+
+    /// Asks for a reload.
+    pub fn reload_handle(&self) -> ReloadHandle {
+        self.reload.clone()
+    }
+
+    /// Serves until `stop` ends, then until requests under way are answered.
+    pub async fn run(
+        self,
+        runtimes: Runtimes,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), Ended> {
+        // Players are let go first; what they depend on goes on until the last of them is served.
+        let leaving = CancellationToken::new();
+        let done = CancellationToken::new();
+        let players = Arc::new(Connections::default());
+        let mut serving = JoinSet::new();
+        let mut working = JoinSet::new();
+
+        for listener in self.public {
+            let service = Arc::new(Redirector::new(Arc::clone(&self.state)));
+            let task = serve(listener, service, Arc::clone(&players), leaving.clone());
+            serving.spawn_on(named("public port", task), &runtimes.public);
+        }
+        let admin =
+            Admin::new(Arc::clone(&self.state), Arc::clone(&players), self.reload, leaving.clone());
+        let task = serve(self.admin, Arc::new(admin), Arc::default(), done.clone());
+        working.spawn_on(named("admin port", task), &runtimes.control);
+        let task = poller::run(Arc::clone(&self.state), done.clone());
+        working.spawn_on(named("poller", task), &runtimes.control);
+        let task = self.reloader.run(done.clone());
+        working.spawn_on(named("reloader", task), &runtimes.control);
+
+        let broken = tokio::select! {
+            () = stop => None,
+            ended = serving.join_next() => Some(ended),
+            ended = working.join_next() => Some(ended),
+        };
+        if broken.is_none() {
+            info!("stopping: requests under way are answered first");
+        }
+        leaving.cancel();
+        while serving.join_next().await.is_some() {}
+        done.cancel();
+        while working.join_next().await.is_some() {}
+        match broken.flatten() {
+            None => Ok(()),
+            Some(Ok(task)) => Err(Ended(task)),
+            Some(Err(cause)) => {
+                error!(%cause, "a task broke");
+                Err(Ended("a task"))
+            }
+        }
+    }
+}
+
+/// Serves one port. A listener that tokio refuses ends the task, and so the program.
+async fn serve(
+    listener: std::net::TcpListener,
+    service: Arc<impl server::Service>,
+    connections: Arc<Connections>,
+    stop: CancellationToken,
+) {
+    match TcpListener::from_std(listener) {
+        Ok(listener) => server::serve(listener, service, connections, stop).await,
+        Err(error) => error!(%error, "cannot serve a port that was taken"),
+    }
+}
+
+async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
+    task.await;
+    name
+}
+
+impl fmt::Display for CannotListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, address, cause } = self;
+        write!(f, "cannot listen on {address} ({key}): {cause}")?;
+        match cause.kind() {
+            io::ErrorKind::AddrInUse => write!(f, "; another program has the port"),
+            io::ErrorKind::PermissionDenied => {
+                write!(f, "; ports below 1024 need the capability CAP_NET_BIND_SERVICE")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ended without being told to", self.0)
+    }
+}
+
+impl std::error::Error for CannotListen {}
+
+impl std::error::Error for Ended {}

@@ -1,0 +1,88 @@
+//! The command line: what was typed, as types.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Sends each listener to the Icecast relay that has a free slot for it.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about,
+    args_conflicts_with_subcommands = true,
+    after_help = "Without a command, `serve` is meant.\n\n\
+        Signals: SIGTERM and SIGINT stop after requests under way are answered, \
+        SIGHUP reads the configuration again."
+)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// What `serve` needs, where no command was typed.
+    #[command(flatten)]
+    pub serve: Serve,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the balancer (the default)
+    ///
+    /// Exit code: 0 after SIGTERM or SIGINT, 2 if the configuration is bad, 1 if a port cannot be
+    /// taken.
+    Serve(Serve),
+    /// Check configurations without running
+    ///
+    /// Every problem of every file is reported at once. Exit code: 0 if all are valid, 2 if not.
+    Check(Check),
+}
+
+/// The arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// The configuration: a file, or a directory whose *.yaml are read as one
+    #[arg(short, long, value_name = "PATH", default_value = "balancer.yaml")]
+    pub config: PathBuf,
+
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// What is logged: error, warn, info, debug, trace, or a filter like
+    /// `warn,icecast_balancer::poller=debug`
+    #[arg(long, value_name = "LEVEL", env = "RUST_LOG", default_value = "info")]
+    pub log_level: String,
+}
+
+/// The arguments of `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Configurations: files, or directories whose *.yaml are read as one
+    #[arg(value_name = "FILE", default_value = "balancer.yaml")]
+    pub files: Vec<PathBuf>,
+
+    /// How problems are reported
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: ReportFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// How problems of a configuration are reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// With the line and a marker under what is wrong.
+    Human,
+    /// A JSON array of problems.
+    Json,
+    /// Workflow commands that GitHub shows beside the line in a pull request.
+    Github,
+}

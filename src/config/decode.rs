@@ -1,0 +1,329 @@
+//! The tree of nodes into the types that mirror the file: everything but the streams.
+
+use std::ops::RangeInclusive;
+
+use crate::config::fields::{Entry, Fields, Names, entries};
+use crate::config::findings::Findings;
+use crate::config::source::{At, Span};
+use crate::config::yaml::{Kind, Node, Value};
+use crate::config::{
+    Balance, Config, Family, Headroom, Limits, Panic, Password, Policy, Poll, Section, Server,
+    State, Stats, StatsSource, WhenFull, streams, values,
+};
+
+/// More listeners than any relay has.
+pub(super) const LISTENERS: RangeInclusive<u64> = 1..=1_000_000_000;
+pub(super) const WEIGHT: RangeInclusive<u64> = 1..=10_000;
+pub(super) const TIER: RangeInclusive<u64> = 0..=100;
+
+/// Everything in `files`; `None` if there are none.
+pub(super) fn config(files: &[(Span, Node)], findings: &mut Findings) -> Option<Config> {
+    let mut fields = Fields::top(files, &["servers", "streams"], findings)?;
+    let config = Config {
+        start: fields.key(),
+        listen: fields.read("listen", findings, values::addresses).map(|listen| listen.value),
+        admin: fields.read("admin", findings, values::address),
+        admin_token_file: fields.read("admin_token_file", findings, values::file),
+        tls: unbuilt(&mut fields, "tls", findings, tls),
+        trusted_proxies: fields.read("trusted_proxies", findings, networks),
+        proxy_protocol: fields.read("proxy_protocol", findings, values::boolean),
+        poll: below(&mut fields, "poll", findings, poll),
+        balance: below(&mut fields, "balance", findings, balance),
+        limits: below(&mut fields, "limits", findings, limits),
+        cluster: unbuilt(&mut fields, "cluster", findings, cluster),
+        servers: section(&mut fields, "servers", "server", findings, server),
+        streams: section(&mut fields, "streams", "stream path", findings, streams::stream),
+    };
+    fields.finish(findings);
+    Some(config)
+}
+
+/// The mapping under `key`, or all of its defaults.
+fn below<T: Default>(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    findings: &mut Findings,
+    read: impl FnOnce(&mut Fields<'_>, &mut Findings) -> T,
+) -> T {
+    let Some(entry) = fields.take(key, findings) else { return T::default() };
+    let Some(mut fields) = Fields::open(&entry, findings) else { return T::default() };
+    let value = read(&mut fields, findings);
+    fields.finish(findings);
+    value
+}
+
+/// A key whose effect is not built: what is below it is checked and forgotten.
+fn unbuilt<T>(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    findings: &mut Findings,
+    check: impl FnOnce(&Entry<'_>, &mut Findings) -> T,
+) -> Option<Span> {
+    let entry = fields.take(key, findings)?;
+    check(&entry, findings);
+    Some(entry.key)
+}
+
+/// All entries of `key` in all files; each name once.
+fn section<T>(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    what: &str,
+    findings: &mut Findings,
+    mut read: impl FnMut(At<String>, &Entry<'_>, &mut Findings) -> T,
+) -> Section<T> {
+    let found = fields.take_all(key, findings);
+    let mut section = Section { key: fields.span(key), items: Vec::new() };
+    let mut names = Names::default();
+    for entry in found {
+        let Some(entries) = entries(&entry, what, findings) else { continue };
+        if entries.is_empty() {
+            let help = format!("write one {what} a line below it, indented");
+            findings.problem(entry.key, format!("`{key}` is empty"), help);
+        }
+        for (name, entry) in entries {
+            if names.is_new(&name, findings) {
+                section.items.push(read(name, &entry, findings));
+            }
+        }
+    }
+    section
+}
+
+fn poll(fields: &mut Fields<'_>, findings: &mut Findings) -> Poll {
+    Poll {
+        interval: fields.read("interval", findings, values::duration),
+        fast_interval: fields.read("fast_interval", findings, values::duration),
+        timeout: fields.read("timeout", findings, values::duration),
+        stale_after: fields.read("stale_after", findings, values::duration),
+        rise: number(fields, "rise", 1..=1_000, findings),
+        fall: number(fields, "fall", 1..=1_000, findings),
+        slow_start: fields.read("slow_start", findings, values::duration_or_zero),
+    }
+}
+
+fn balance(fields: &mut Fields<'_>, findings: &mut Findings) -> Balance {
+    let policies = [
+        ("least_used", Policy::LeastUsed),
+        ("most_free", Policy::MostFree),
+        ("weighted_random", Policy::WeightedRandom),
+        ("client_hash", Policy::ClientHash),
+    ];
+    let when_full =
+        [("reject", WhenFull::Reject), ("wait", WhenFull::Wait), ("overflow", WhenFull::Overflow)];
+    let panic = [("open", Panic::Open), ("closed", Panic::Closed)];
+    Balance {
+        policy: fields.read("policy", findings, |entry, f| values::choice(entry, &policies, f)),
+        settle: fields.read("settle", findings, values::duration),
+        headroom: fields.read("headroom", findings, headroom),
+        when_full: fields
+            .read("when_full", findings, |entry, f| values::choice(entry, &when_full, f)),
+        wait: unbuilt(fields, "wait", findings, values::duration),
+        panic: fields.read("panic", findings, |entry, f| values::choice(entry, &panic, f)),
+        geoip: unbuilt(fields, "geoip", findings, values::file),
+    }
+}
+
+fn headroom(entry: &Entry<'_>, findings: &mut Findings) -> Option<Headroom> {
+    let scalar = values::scalar(entry, findings)?;
+    if scalar.kind == Kind::Text && scalar.text.parse::<u64>().is_err() {
+        return values::choice(entry, &[("auto", Headroom::Auto)], findings);
+    }
+    values::count(entry, 0..=*LISTENERS.end(), findings).map(Headroom::Slots)
+}
+
+fn limits(fields: &mut Fields<'_>, findings: &mut Findings) -> Limits {
+    Limits {
+        max_connections: number(fields, "max_connections", 1..=10_000_000, findings),
+        per_client: unbuilt(fields, "per_client", findings, |entry, f| {
+            values::count(entry, 1..=10_000_000, f)
+        }),
+        header_timeout: fields.read("header_timeout", findings, values::duration),
+    }
+}
+
+fn server(name: At<String>, entry: &Entry<'_>, findings: &mut Findings) -> Server {
+    let mut server = Server {
+        name,
+        url: None,
+        http_url: None,
+        max_listeners: None,
+        max_bandwidth: None,
+        max_joins_per_second: None,
+        weight: None,
+        tier: None,
+        state: None,
+        clients: None,
+        ip: None,
+        stats: Stats::default(),
+    };
+    check_name(&server.name, findings);
+    if let Value::Scalar(_) = entry.node.value {
+        let url = values::server_url(entry, findings);
+        server.url = url.map(|value| At { value, span: entry.node.span });
+    } else if let Value::Null = entry.node.value {
+        let message = format!("`{}` has no URL", entry.name);
+        findings.problem(entry.key, message, "write for example http://vienna.example.org:8000");
+    } else if let Some(mut fields) = Fields::open(entry, findings) {
+        server_fields(&mut server, &mut fields, findings);
+        fields.finish(findings);
+    }
+    server
+}
+
+/// Names go into logs and metrics.
+fn check_name(name: &At<String>, findings: &mut Findings) {
+    if name.value.contains(char::is_control) || name.value.len() > 100 {
+        let message = "a server's name is too long, or contains a control character";
+        findings.problem(name.span, message, "use a short word such as vienna");
+    }
+}
+
+fn server_fields(server: &mut Server, fields: &mut Fields<'_>, findings: &mut Findings) {
+    let states =
+        [("active", State::Active), ("draining", State::Draining), ("disabled", State::Disabled)];
+    let families = [("any", Family::Any), ("4", Family::One), ("6", Family::One)];
+    let choose_state = |entry: &Entry<'_>, f: &mut Findings| values::choice(entry, &states, f);
+    let choose_family = |entry: &Entry<'_>, f: &mut Findings| values::choice(entry, &families, f);
+
+    server.url = fields.read("url", findings, values::server_url);
+    if !fields.has("url") {
+        let message = format!("`{}` is missing", fields.path("url"));
+        let help = "add the relay's URL: `url: http://vienna.example.org:8000`";
+        findings.problem(fields.key(), message, help);
+    }
+    server.http_url = fields.read("http_url", findings, values::server_url);
+    server.max_listeners = number(fields, "max_listeners", LISTENERS, findings);
+    server.max_bandwidth = fields.read("max_bandwidth", findings, values::rate);
+    server.max_joins_per_second = unbuilt(fields, "max_joins_per_second", findings, |entry, f| {
+        values::count(entry, 1..=1_000_000, f)
+    });
+    server.weight = number(fields, "weight", WEIGHT, findings);
+    server.tier = number(fields, "tier", TIER, findings);
+    server.state = fields.read("state", findings, choose_state);
+    server.clients = unbuilt(fields, "clients", findings, clients);
+    server.ip = fields.read("ip", findings, choose_family);
+    server.stats = below(fields, "stats", findings, stats);
+}
+
+fn stats(fields: &mut Fields<'_>, findings: &mut Findings) -> Stats {
+    let sources = [
+        ("auto", StatsSource::Auto),
+        ("live", StatsSource::Live),
+        ("slots", StatsSource::Slots),
+        ("status-json", StatsSource::StatusJson),
+        ("admin", StatsSource::Admin),
+        ("shoutcast", StatsSource::Shoutcast),
+        ("probe", StatsSource::Probe),
+    ];
+    let source = |entry: &Entry<'_>, f: &mut Findings| values::choice(entry, &sources, f);
+    let credentials = fields.has("password") || fields.has("password_file");
+    let stats = Stats {
+        source: fields.read("source", findings, source),
+        url: fields.read("url", findings, values::server_url),
+        username: fields.read("username", findings, values::text),
+        password: password(fields, findings),
+    };
+    if let Some(At { value: StatsSource::Admin, span }) = stats.source
+        && !credentials
+    {
+        let message = format!("`{}: admin` needs a password", fields.path("source"));
+        findings.problem(span, message, "add `password: ${NAME}` or `password_file: PATH`");
+    }
+    if let Some(username) = &stats.username
+        && !credentials
+    {
+        let message = format!("`{}` is given without a password", fields.path("username"));
+        let help = "add `password: ${NAME}` or `password_file: PATH`";
+        findings.problem(username.span, message, help);
+    }
+    stats
+}
+
+fn password(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Password> {
+    let written = fields.take("password", findings);
+    let file = fields.take("password_file", findings);
+    if let (Some(_), Some(file)) = (&written, &file) {
+        let message = format!("both `password` and `password_file` are in `{}`", fields.name());
+        findings.problem(file.key, message, "keep one of them");
+    }
+    if let Some(entry) = &file {
+        let path = values::file(entry, findings);
+        let path = path.map(|value| Password::File(At { value, span: entry.node.span }));
+        return path.filter(|_| written.is_none());
+    }
+    let entry = written?;
+    let Value::Scalar(scalar) = &entry.node.value else {
+        let message = format!("`{}` must be text", entry.name);
+        findings.secret_problem(entry.node.span, message, "put it in quotes");
+        return None;
+    };
+    let problem = if scalar.kind != Kind::Text {
+        ("is read by YAML as a number or as true or false", "put it in quotes")
+    } else if scalar.text.is_empty() {
+        ("is empty", "give it a value, or remove the line")
+    } else {
+        let value = scalar.text.clone().into();
+        return Some(Password::Written(At { value, span: entry.node.span }));
+    };
+    findings.secret_problem(entry.node.span, format!("`{}` {}", entry.name, problem.0), problem.1);
+    None
+}
+
+fn tls(entry: &Entry<'_>, findings: &mut Findings) {
+    let Some(mut fields) = Fields::open(entry, findings) else { return };
+    fields.read("listen", findings, values::address);
+    for key in ["certificate", "key"] {
+        fields.read(key, findings, values::file);
+        if !fields.has(key) {
+            let message = format!("`{}` is missing", fields.path(key));
+            findings.problem(entry.key, message, "add the path of a PEM file");
+        }
+    }
+    fields.finish(findings);
+}
+
+fn cluster(entry: &Entry<'_>, findings: &mut Findings) {
+    let Some(mut fields) = Fields::open(entry, findings) else { return };
+    number::<u32>(&mut fields, "replicas", 1..=1_000, findings);
+    fields.read("engine", findings, values::text);
+    fields.read("password_file", findings, values::file);
+    fields.finish(findings);
+}
+
+fn clients(entry: &Entry<'_>, findings: &mut Findings) {
+    let Some(mut fields) = Fields::open(entry, findings) else { return };
+    fields.read("countries", findings, |entry, f| values::list(entry, f, country));
+    fields.read("networks", findings, |entry, f| values::list(entry, f, values::network));
+    fields.read("only", findings, values::boolean);
+    fields.finish(findings);
+}
+
+fn country(entry: &Entry<'_>, findings: &mut Findings) -> Option<()> {
+    let country = values::text(entry, findings)?;
+    if country.len() != 2 || !country.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        let message = format!("`{}` has an item that is not a country", entry.name);
+        findings.problem(entry.node.span, message, "write two capital letters, such as AT");
+        return None;
+    }
+    Some(())
+}
+
+/// How many networks there are.
+fn networks(entry: &Entry<'_>, findings: &mut Findings) -> Option<usize> {
+    let items = values::items(entry, findings)?;
+    let good = items.iter().filter_map(|item| values::network(item, findings)).count();
+    (good == items.len()).then_some(good)
+}
+
+/// A number that fits the type it is kept in.
+pub(super) fn number<T: TryFrom<u64>>(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    range: RangeInclusive<u64>,
+    findings: &mut Findings,
+) -> Option<At<T>> {
+    fields.read(key, findings, |entry, findings| {
+        values::count(entry, range, findings).and_then(|number| T::try_from(number).ok())
+    })
+}

@@ -1,0 +1,259 @@
+//! Mappings with known keys: hands out what is there, reports what should not be.
+
+use std::collections::HashMap;
+
+use crate::config::findings::Findings;
+use crate::config::source::{At, Span};
+use crate::config::suggest::{closest, shown};
+use crate::config::yaml::{Node, Value};
+
+/// Keys that are often written one level too high or too low, and where they belong.
+const HOMES: &[(&str, &str)] = &[
+    ("admin_token_file", "at the top level"),
+    ("aliases", "in a stream"),
+    ("bitrate", "in a stream"),
+    ("fallback", "in a stream"),
+    ("fall", "in `poll`"),
+    ("headroom", "in `balance`"),
+    ("http_url", "in a server"),
+    ("interval", "in `poll`"),
+    ("listen", "at the top level"),
+    ("max_bandwidth", "in a server"),
+    ("max_connections", "in `limits`"),
+    ("max_listeners", "in a server, or in a mount of a stream"),
+    ("mounts", "in a stream"),
+    ("panic", "in `balance`"),
+    ("password", "in `stats` of a server"),
+    ("password_file", "in `stats` of a server"),
+    ("policy", "in `balance`"),
+    ("rise", "in `poll`"),
+    ("servers", "at the top level, or in a stream"),
+    ("settle", "in `balance`"),
+    ("state", "in a server"),
+    ("stats", "in a server"),
+    ("streams", "at the top level"),
+    ("tier", "in a server, or in a mount of a stream"),
+    ("timeout", "in `poll`"),
+    ("username", "in `stats` of a server"),
+    ("weight", "in a server, or in a mount of a stream"),
+    ("when_full", "in `balance`"),
+];
+
+/// A value, the key it stands under, and what messages call it.
+#[derive(Clone)]
+pub(super) struct Entry<'a> {
+    /// `poll.interval`, for messages.
+    pub(super) name: String,
+    /// The key; for an item of a list, the item.
+    pub(super) key: Span,
+    pub(super) node: &'a Node,
+}
+
+/// A mapping of which every key is known.
+pub(super) struct Fields<'a> {
+    /// What messages call the mapping; empty for the top level.
+    name: String,
+    /// The key it stands under.
+    key: Span,
+    /// In the order of the file. A key is there twice only at the top level, from several files.
+    entries: Vec<(At<String>, &'a Node)>,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Fields<'a> {
+    /// The top level of all files. Of `shared` keys each file may have one; any other key may be
+    /// in one file alone.
+    pub(super) fn top(
+        files: &'a [(Span, Node)],
+        shared: &[&str],
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let &(key, _) = files.first()?;
+        let mut entries = Vec::new();
+        let mut everywhere = Names::default();
+        for (file, node) in files {
+            let Value::Map(map) = &node.value else {
+                let help = "a configuration has at least `servers:` and `streams:`";
+                findings.problem(*file, "this is not a mapping of keys to values", help);
+                continue;
+            };
+            let mut here = Names::default();
+            for (key, value) in map {
+                let Some(key) = name(key, "key", findings) else { continue };
+                let names = if shared.contains(&&*key.value) { &mut here } else { &mut everywhere };
+                if names.is_new(&key, findings) {
+                    entries.push((key, value));
+                }
+            }
+        }
+        Some(Self { name: String::new(), key, entries, known: Vec::new() })
+    }
+
+    /// The fields of a mapping; anything else is a problem.
+    pub(super) fn open(entry: &Entry<'a>, findings: &mut Findings) -> Option<Self> {
+        let entries = entries(entry, "key", findings)?;
+        let entries = entries.into_iter().map(|(key, entry)| (key, entry.node)).collect();
+        Some(Self { name: entry.name.clone(), key: entry.key, entries, known: Vec::new() })
+    }
+
+    /// The value of `key`, if there is one.
+    pub(super) fn take(&mut self, key: &'static str, findings: &mut Findings) -> Option<Entry<'a>> {
+        self.take_all(key, findings).into_iter().next()
+    }
+
+    /// The values of `key` in all files.
+    pub(super) fn take_all(
+        &mut self,
+        key: &'static str,
+        findings: &mut Findings,
+    ) -> Vec<Entry<'a>> {
+        self.known.push(key);
+        let mut taken = Vec::new();
+        for (at, node) in self.entries.iter().filter(|(at, _)| at.value == key) {
+            let name = self.path(key);
+            if matches!(node.value, Value::Null) {
+                let help = "give it a value, or remove the line";
+                findings.problem(at.span, format!("`{name}` is empty"), help);
+            } else {
+                taken.push(Entry { name, key: at.span, node });
+            }
+        }
+        taken
+    }
+
+    /// The value of `key`, read with `read`; `None` also if that reported a problem.
+    pub(super) fn read<T>(
+        &mut self,
+        key: &'static str,
+        findings: &mut Findings,
+        read: impl FnOnce(&Entry<'a>, &mut Findings) -> Option<T>,
+    ) -> Option<At<T>> {
+        let entry = self.take(key, findings)?;
+        let span = entry.node.span;
+        read(&entry, findings).map(|value| At { value, span })
+    }
+
+    /// Whether `key` is there, well written or not.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|(at, _)| at.value == key)
+    }
+
+    /// Where `key` is written first.
+    pub(super) fn span(&self, key: &str) -> Option<Span> {
+        self.entries.iter().find(|(at, _)| at.value == key).map(|(at, _)| at.span)
+    }
+
+    /// What messages call this mapping.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What messages call `key` of this mapping.
+    pub(super) fn path(&self, key: &str) -> String {
+        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+    }
+
+    /// The key that this mapping stands under.
+    pub(super) fn key(&self) -> Span {
+        self.key
+    }
+
+    /// Reports every key that nobody asked for.
+    pub(super) fn finish(self, findings: &mut Findings) {
+        for (key, _) in self.entries.iter().filter(|(key, _)| !self.known.contains(&&*key.value)) {
+            let message = if self.name.is_empty() {
+                format!("unknown key {}", shown(&key.value))
+            } else {
+                format!("unknown key {} in `{}`", shown(&key.value), self.name)
+            };
+            let home = HOMES.iter().find(|(name, _)| *name == key.value);
+            let help = match (home, closest(&key.value, self.known.iter().copied())) {
+                (Some((name, home)), _) => format!("`{name}` belongs {home}"),
+                (None, Some(name)) => format!("did you mean `{name}`?"),
+                (None, None) => format!("known keys: {}", self.known.join(", ")),
+            };
+            findings.problem(key.span, message, help);
+        }
+    }
+}
+
+/// The entries of a mapping whose keys are names that the operator chose, each name once.
+/// `what` the keys are is said in messages.
+pub(super) fn entries<'a>(
+    entry: &Entry<'a>,
+    what: &str,
+    findings: &mut Findings,
+) -> Option<Vec<(At<String>, Entry<'a>)>> {
+    let Value::Map(map) = &entry.node.value else {
+        let message = format!("`{}` must be a mapping, and is {}", entry.name, kind(entry.node));
+        let help = format!("write `{what}: value` lines below it, indented");
+        findings.problem(entry.node.span, message, help);
+        return None;
+    };
+    let mut names = Names::default();
+    let mut entries = Vec::new();
+    for (key, node) in map {
+        let Some(key) = name(key, what, findings) else { continue };
+        if names.is_new(&key, findings) {
+            let name = format!("{}.{}", entry.name, cut(&key.value));
+            let entry = Entry { name, key: key.span, node };
+            entries.push((key, entry));
+        }
+    }
+    Some(entries)
+}
+
+/// Names that must be there once.
+#[derive(Default)]
+pub(super) struct Names(HashMap<String, Span>);
+
+impl Names {
+    /// Whether this is the first of its name; any other is reported.
+    pub(super) fn is_new(&mut self, name: &At<String>, findings: &mut Findings) -> bool {
+        match self.0.get(&name.value) {
+            // An alias brings the same key along each time it is used.
+            Some(&first) if first == name.span => false,
+            Some(&first) => {
+                let first = findings.mention(first, name.span);
+                let message = format!("{} is defined twice, first at {first}", shown(&name.value));
+                findings.problem(name.span, message, "remove or rename one of them");
+                false
+            }
+            None => {
+                self.0.insert(name.value.clone(), name.span);
+                true
+            }
+        }
+    }
+}
+
+/// A key as text: what YAML takes for a number is a name as well.
+fn name(key: &Node, what: &str, findings: &mut Findings) -> Option<At<String>> {
+    match &key.value {
+        Value::Scalar(scalar) if !scalar.text.is_empty() => {
+            Some(At { value: scalar.text.clone(), span: key.span })
+        }
+        _ => {
+            let message = format!("a {what} must be text, and is {}", kind(key));
+            findings.problem(key.span, message, "write `name: value`; put odd names in quotes");
+            None
+        }
+    }
+}
+
+/// What a node is, in words.
+pub(super) fn kind(node: &Node) -> &'static str {
+    match &node.value {
+        Value::Null => "nothing",
+        Value::Scalar(scalar) if scalar.text.is_empty() => "empty text",
+        Value::Scalar(_) => "a single value",
+        Value::List(_) => "a list",
+        Value::Map(_) => "a mapping",
+    }
+}
+
+/// A name that goes into the name of what is below it.
+fn cut(name: &str) -> String {
+    let shown = shown(name);
+    shown.trim_matches('"').to_owned()
+}

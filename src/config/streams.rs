@@ -1,0 +1,139 @@
+//! The streams of the tree into the types that mirror the file.
+
+use crate::config::decode::{LISTENERS, TIER, WEIGHT, number};
+use crate::config::fields::{Entry, Fields, Names, entries};
+use crate::config::findings::Findings;
+use crate::config::source::At;
+use crate::config::suggest::shown;
+use crate::config::yaml::Value;
+use crate::config::{Fallback, Mount, Mounts, Stream, values};
+
+/// A stream; no body means that every server has it under the same path.
+pub(super) fn stream(name: At<String>, entry: &Entry<'_>, findings: &mut Findings) -> Stream {
+    let path = values::decoded_path(&name, "streams", findings);
+    let mut stream = Stream {
+        name,
+        path,
+        mounts: Mounts::Every,
+        bitrate: None,
+        bitrate_is_written: false,
+        aliases: Vec::new(),
+        fallback: None,
+    };
+    match &entry.node.value {
+        Value::Null => {}
+        Value::Map(_) => {
+            if let Some(mut fields) = Fields::open(entry, findings) {
+                stream_fields(&mut stream, &mut fields, findings);
+                fields.finish(findings);
+            }
+        }
+        Value::List(_) | Value::Scalar(_) => {
+            let message = format!("`{}` must be a mapping or empty", entry.name);
+            let help = "write `servers: [vienna]` below it, or nothing for every server";
+            findings.problem(entry.node.span, message, help);
+            stream.mounts = Mounts::Unreadable;
+        }
+    }
+    stream
+}
+
+fn stream_fields(stream: &mut Stream, fields: &mut Fields<'_>, findings: &mut Findings) {
+    let servers = fields.take("servers", findings);
+    let mounts = fields.take("mounts", findings);
+    if let (Some(_), Some(mounts)) = (&servers, &mounts) {
+        let message = format!("both `servers` and `mounts` are in `streams.{}`", stream.name.value);
+        let help = "keep one: `servers` for the stream's own path, `mounts` where paths differ";
+        findings.problem(mounts.key, message, help);
+    }
+    let named = fields.has("servers") || fields.has("mounts");
+    let read_mounts = mounts.as_ref().and_then(|entry| spelled_out(entry, findings));
+    let read_servers = servers.as_ref().and_then(|entry| same_path(entry, findings));
+    stream.mounts = match read_mounts.or(read_servers) {
+        Some(mounts) => Mounts::These(mounts),
+        None if named => Mounts::Unreadable,
+        None => Mounts::Every,
+    };
+    stream.bitrate_is_written = fields.has("bitrate");
+    stream.bitrate = fields.read("bitrate", findings, values::rate);
+    let aliases = fields.read("aliases", findings, |entry, f| values::list(entry, f, values::path));
+    stream.aliases = aliases.map(|aliases| aliases.value).unwrap_or_default();
+    stream.fallback = fields.read("fallback", findings, fallback);
+}
+
+/// `servers: [vienna, berlin]`
+fn same_path(entry: &Entry<'_>, findings: &mut Findings) -> Option<Vec<Mount>> {
+    let items = values::items(entry, findings)?;
+    if items.is_empty() {
+        let message = format!("`{}` is an empty list", entry.name);
+        let help = "name at least one server; without the key every server carries the stream";
+        findings.problem(entry.node.span, message, help);
+        return None;
+    }
+    let mut names = Names::default();
+    let mut mounts = Vec::new();
+    for item in items {
+        let Some(server) = values::scalar(&item, findings) else { continue };
+        let server = At { value: server.text.clone(), span: item.node.span };
+        if names.is_new(&server, findings) {
+            mounts.push(Mount {
+                server,
+                path: None,
+                max_listeners: None,
+                weight: None,
+                tier: None,
+            });
+        }
+    }
+    Some(mounts)
+}
+
+/// `mounts: {vienna: /a.ogg, berlin: {mount: /b.ogg, weight: 2}}`
+fn spelled_out(entry: &Entry<'_>, findings: &mut Findings) -> Option<Vec<Mount>> {
+    let mounts = entries(entry, "server", findings)?;
+    if mounts.is_empty() {
+        let message = format!("`{}` is an empty mapping", entry.name);
+        findings.problem(entry.node.span, message, "name at least one server, or remove the key");
+        return None;
+    }
+    Some(mounts.into_iter().map(|(server, entry)| mount(server, &entry, findings)).collect())
+}
+
+fn mount(server: At<String>, entry: &Entry<'_>, findings: &mut Findings) -> Mount {
+    let mut mount = Mount { server, path: None, max_listeners: None, weight: None, tier: None };
+    match &entry.node.value {
+        Value::Null => {
+            let message = format!("`{}` is empty", entry.name);
+            let help = "write the path of the mount on that server, for example /saal1.ogv";
+            findings.problem(entry.key, message, help);
+        }
+        Value::Scalar(_) | Value::List(_) => {
+            let path = values::path(entry, findings);
+            mount.path = path.map(|value| At { value, span: entry.node.span });
+        }
+        Value::Map(_) => {
+            if let Some(mut fields) = Fields::open(entry, findings) {
+                mount.path = fields.read("mount", findings, values::path);
+                mount.max_listeners = number(&mut fields, "max_listeners", LISTENERS, findings);
+                mount.weight = number(&mut fields, "weight", WEIGHT, findings);
+                mount.tier = number(&mut fields, "tier", TIER, findings);
+                fields.finish(findings);
+            }
+        }
+    }
+    mount
+}
+
+fn fallback(entry: &Entry<'_>, findings: &mut Findings) -> Option<Fallback> {
+    let text = values::text(entry, findings)?;
+    if text.starts_with('/') {
+        return values::path(entry, findings).map(Fallback::Path);
+    }
+    if !text.contains("://") {
+        let message = format!("`{}` is neither a path nor a URL: {}", entry.name, shown(&text));
+        let help = "write a stream's path such as /pause.ogv, or a URL such as http://…";
+        findings.problem(entry.node.span, message, help);
+        return None;
+    }
+    values::url(entry, findings).map(Fallback::Url)
+}

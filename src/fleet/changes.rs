@@ -1,0 +1,125 @@
+//! What differs between two configurations, told by the names of what changed.
+
+use std::fmt;
+
+use super::{Fallback, Fleet, Server, Stream};
+
+/// The difference between two fleets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Differences of the servers.
+    pub servers: Named,
+    /// Differences of the streams.
+    pub streams: Named,
+    /// Whether anything else differs: how relays are polled, how listeners are distributed.
+    pub settings: bool,
+}
+
+/// Names by what happened to them, each list in its configuration's order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Named {
+    /// New ones.
+    pub added: Vec<String>,
+    /// Gone ones.
+    pub removed: Vec<String>,
+    /// Ones that are not what they were.
+    pub changed: Vec<String>,
+}
+
+impl Changes {
+    /// What a change from `old` to `new` means.
+    pub fn between(old: &Fleet, new: &Fleet) -> Self {
+        let settings =
+            |fleet: &Fleet| format!("{:?}", (&fleet.poll, &fleet.balance, &fleet.limits));
+        Self {
+            servers: Named::between(&servers(old), &servers(new)),
+            streams: Named::between(&streams(old), &streams(new)),
+            settings: settings(old) != settings(new),
+        }
+    }
+}
+
+impl Named {
+    /// Compares lists of names, each with a description that is equal if nothing changed.
+    fn between(old: &[(String, String)], new: &[(String, String)]) -> Self {
+        let find = |list: &[(String, String)], name: &String| {
+            list.iter().find(|(known, _)| known == name).map(|(_, text)| text.clone())
+        };
+        let mut named = Self::default();
+        for (name, text) in new {
+            match find(old, name) {
+                None => named.added.push(name.clone()),
+                Some(before) if before != *text => named.changed.push(name.clone()),
+                Some(_) => {}
+            }
+        }
+        let gone = old.iter().filter(|(name, _)| find(new, name).is_none());
+        named.removed.extend(gone.map(|(name, _)| name.clone()));
+        named
+    }
+
+    fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
+    }
+
+    fn fmt_as(&self, what: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return Ok(());
+        }
+        write!(f, "{what}:")?;
+        for (sign, names) in [('+', &self.added), ('-', &self.removed), ('~', &self.changed)] {
+            for name in names {
+                write!(f, " {sign}{name}")?;
+            }
+        }
+        writeln!(f)
+    }
+}
+
+/// One line each for servers, streams and settings that differ: `+` new, `-` gone, `~` changed.
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.servers.fmt_as("servers", f)?;
+        self.streams.fmt_as("streams", f)?;
+        if self.settings {
+            writeln!(f, "settings: ~")?;
+        }
+        Ok(())
+    }
+}
+
+/// Passwords do not show in a description: a new one is no change that anybody must be told of.
+fn servers(fleet: &Fleet) -> Vec<(String, String)> {
+    let describe = |server: &Server| (server.name.clone(), format!("{server:?}"));
+    fleet.servers.iter().map(describe).collect()
+}
+
+/// Mounts are described by their server's name, since its index may change with its neighbours.
+fn streams(fleet: &Fleet) -> Vec<(String, String)> {
+    let describe = |stream: &Stream| {
+        let mounts = stream.mounts.iter().map(|mount| {
+            let server = fleet.servers.get(mount.server).map(|server| &server.name);
+            let terms = (mount.max_listeners, mount.bitrate, mount.weight, mount.tier);
+            format!("{:?}", (server, &mount.path, &mount.location, terms))
+        });
+        let fallback = match &stream.fallback {
+            None => String::new(),
+            Some(Fallback::Url(url)) => format!("{url:?}"),
+            Some(Fallback::Stream(id)) => {
+                fleet.streams.get(*id).map(|stream| stream.path.clone()).unwrap_or_default()
+            }
+        };
+        let mut paths: Vec<_> = fleet
+            .paths
+            .iter()
+            .filter(|(_, id)| {
+                fleet.streams.get(**id).is_some_and(|owner| owner.path == stream.path)
+            })
+            .map(|(path, _)| path)
+            .collect();
+        paths.sort();
+        let mounts: Vec<_> = mounts.collect();
+        (stream.path.clone(), format!("{:?}", (paths, mounts, fallback)))
+    };
+    fleet.streams.iter().map(describe).collect()
+}

@@ -1,0 +1,68 @@
+//! From what the configuration says to what it means: a [`Fleet`], or everything that is wrong.
+
+mod secrets;
+mod servers;
+mod settings;
+mod streams;
+mod unbuilt;
+
+use std::io;
+use std::path::Path;
+
+use crate::config::findings::Findings;
+use crate::config::source::Sources;
+use crate::config::{self, Config};
+use crate::fleet::Fleet;
+use crate::fleet::compile::secrets::Secrets;
+use crate::problem::{Problem, Problems};
+
+/// What a configuration refers to beyond its own text.
+pub trait Outside {
+    /// The value of an environment variable; `None` if it is not set.
+    fn variable(&self, name: &str) -> Option<String>;
+
+    /// The content of a file that holds a secret.
+    fn secret(&self, path: &Path) -> io::Result<String>;
+}
+
+/// Understands a configuration, or tells everything that is wrong with it.
+pub fn compile(sources: &Sources, outside: &dyn Outside) -> Result<Fleet, Problems> {
+    let (config, mut findings) = config::read(sources);
+    let secrets = Secrets::new(sources, outside);
+    let fleet = config.and_then(|config| fleet(&config, secrets, &mut findings));
+    match (fleet, findings.into_problems()) {
+        (_, Some(problems)) => Err(problems),
+        (Some(fleet), None) => Ok(fleet),
+        (None, None) => {
+            let name = sources.iter().next().map(config::source::Source::name);
+            Err(Problem::with_file(name.unwrap_or_default(), "nothing is configured").into())
+        }
+    }
+}
+
+/// `None` if anything was wrong.
+fn fleet(config: &Config, mut secrets: Secrets<'_>, findings: &mut Findings) -> Option<Fleet> {
+    unbuilt::refuse(config, findings);
+    let (listen, admin) = settings::addresses(config, findings);
+    let admin_token =
+        config.admin_token_file.as_ref().and_then(|file| secrets.file(file, findings));
+    let poll = settings::poll(&config.poll, findings);
+    let servers = servers::servers(config, &mut secrets, findings);
+    let linked = streams::streams(config, &servers, findings);
+    if !findings.is_empty() {
+        return None;
+    }
+    Some(Fleet {
+        listen,
+        admin,
+        admin_token,
+        poll,
+        balance: settings::balance(&config.balance)?,
+        limits: settings::limits(&config.limits),
+        servers: servers.into_iter().collect::<Option<_>>()?,
+        streams: linked.streams,
+        paths: linked.paths,
+        secret_files: secrets.into_files(),
+        warnings: linked.warnings,
+    })
+}

@@ -1,0 +1,111 @@
+//! Passwords and tokens from where they are kept. No message here quotes one.
+
+use std::path::PathBuf;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::config::findings::Findings;
+use crate::config::source::{At, Sources, Span};
+use crate::fleet::compile::Outside;
+
+/// Reads secrets and remembers the files.
+pub(super) struct Secrets<'a> {
+    sources: &'a Sources,
+    outside: &'a dyn Outside,
+    files: Vec<PathBuf>,
+}
+
+impl<'a> Secrets<'a> {
+    pub(super) fn new(sources: &'a Sources, outside: &'a dyn Outside) -> Self {
+        Self { sources, outside, files: Vec::new() }
+    }
+
+    /// The secret in a file, without the line break at its end.
+    pub(super) fn file(
+        &mut self,
+        file: &At<PathBuf>,
+        findings: &mut Findings,
+    ) -> Option<SecretString> {
+        let path = self.sources.holding(file.span).beside(&file.value);
+        if !self.files.contains(&path) {
+            self.files.push(path.clone());
+        }
+        let text = match self.outside.secret(&path) {
+            Ok(text) => SecretString::from(text),
+            Err(error) => {
+                let message = format!("{} cannot be read: {error}", path.display());
+                let help = "check the path and the rights of the user that the balancer runs as";
+                findings.problem(file.span, message, help);
+                return None;
+            }
+        };
+        let line = text.expose_secret().trim_end_matches(['\r', '\n']);
+        let wrong = if line.is_empty() {
+            "is empty"
+        } else if line.contains(char::is_control) {
+            "has more than one line, or control characters"
+        } else {
+            return Some(SecretString::from(line));
+        };
+        let message = format!("{} {wrong}", path.display());
+        findings.problem(file.span, message, "put the secret into it, alone, on one line");
+        None
+    }
+
+    /// A password as written, with every `${NAME}` replaced by that environment variable.
+    pub(super) fn written(
+        &self,
+        password: &At<SecretString>,
+        findings: &mut Findings,
+    ) -> Option<SecretString> {
+        let mut rest = password.value.expose_secret();
+        let mut whole = String::new();
+        let mut complete = true;
+        while let Some((before, after)) = rest.split_once("${") {
+            whole.push_str(before);
+            let Some((name, after)) = after.split_once('}').filter(|(name, _)| is_name(name))
+            else {
+                let message = "the password has a `${` without a name and `}`";
+                let help = "write ${NAME}; a password with `${` in it goes into `password_file`";
+                findings.secret_problem(password.span, message, help);
+                return None;
+            };
+            match self.variable(name, password.span, findings) {
+                Some(value) => whole.push_str(value.expose_secret()),
+                None => complete = false,
+            }
+            rest = after;
+        }
+        whole.push_str(rest);
+        let whole = SecretString::from(whole);
+        if whole.expose_secret().contains(char::is_control) {
+            let message = "the password contains a line break or a control character";
+            findings.secret_problem(password.span, message, "write it on one line");
+            complete = false;
+        }
+        Some(whole).filter(|_| complete)
+    }
+
+    /// The files that were read, or should have been.
+    pub(super) fn into_files(self) -> Vec<PathBuf> {
+        self.files
+    }
+
+    fn variable(&self, name: &str, span: Span, findings: &mut Findings) -> Option<SecretString> {
+        let wrong = match self.outside.variable(name) {
+            Some(value) if !value.is_empty() => return Some(SecretString::from(value)),
+            Some(_) => "empty",
+            None => "not set",
+        };
+        let message = format!("the environment variable {name} is {wrong}");
+        let help = "set it where the balancer is started, or use `password_file`";
+        findings.secret_problem(span, message, help);
+        None
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}

@@ -1,0 +1,297 @@
+//! The streams: linked to servers and to each other, each path claimed once.
+
+use std::collections::HashMap;
+
+use http::HeaderValue;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Url;
+
+use crate::config::findings::Findings;
+use crate::config::source::{At, Span};
+use crate::config::suggest::{did_you_mean, shown};
+use crate::config::{self, Config, Mounts};
+use crate::fleet::{Fallback, Mount, Server, ServerId, ServerState, Stream, StreamId};
+
+/// What stands in the path of a URL for itself.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
+
+/// Streams, who owns which path, and what deserves a word.
+pub(super) struct Linked {
+    pub(super) streams: Vec<Stream>,
+    pub(super) paths: HashMap<String, StreamId>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Links streams to servers and fallbacks. What could not be linked is left out; then there is a
+/// problem.
+pub(super) fn streams(
+    config: &Config,
+    servers: &[Option<Server>],
+    findings: &mut Findings,
+) -> Linked {
+    if config.streams.key.is_none() {
+        let help = "add `streams:` with a line such as `/saal1.ogv:`";
+        findings.problem(config.start, "there are no `streams`", help);
+    }
+    let by_name = config.servers.items.iter().enumerate();
+    let linker = Linker {
+        config,
+        servers,
+        by_name: by_name.map(|(id, server)| (server.name.value.as_str(), id)).collect(),
+        paths: claims(config, findings),
+    };
+    let items = &config.streams.items;
+    let mounts: Vec<_> = items.iter().map(|stream| linker.mounts(stream, findings)).collect();
+    let fallbacks: Vec<_> = items.iter().map(|stream| linker.fallback(stream, findings)).collect();
+    report_loops(items, &fallbacks, findings);
+
+    let mut streams = Vec::new();
+    for ((item, mounts), fallback) in items.iter().zip(mounts).zip(fallbacks) {
+        let path = item.path.clone().unwrap_or_default();
+        streams.push(Stream { path, mounts, fallback });
+    }
+    let warnings = linker.warnings(&streams, findings);
+    let paths = linker.paths.into_iter().map(|(path, claim)| (path, claim.value)).collect();
+    Linked { streams, paths, warnings }
+}
+
+/// Who owns which path, and where that is written. A path that two streams want is a problem.
+fn claims(config: &Config, findings: &mut Findings) -> HashMap<String, At<StreamId>> {
+    let mut paths: HashMap<String, At<StreamId>> = HashMap::new();
+    let mut claim = |path: &String, value: StreamId, span: Span| {
+        let Some(first) = paths.get(path) else {
+            paths.insert(path.clone(), At { value, span });
+            return;
+        };
+        let place = findings.mention(first.span, span);
+        let whom = if first.value == value { "is there already" } else { "is taken" };
+        let message = format!("the path {} {whom}, at {place}", shown(path));
+        findings.problem(span, message, "every path and alias belongs to one stream; remove one");
+    };
+    for (id, stream) in config.streams.items.iter().enumerate() {
+        if let Some(path) = &stream.path {
+            claim(path, id, stream.name.span);
+        }
+    }
+    for (id, stream) in config.streams.items.iter().enumerate() {
+        for alias in &stream.aliases {
+            claim(&alias.value, id, alias.span);
+        }
+    }
+    paths
+}
+
+/// Everything that names may refer to.
+struct Linker<'a> {
+    config: &'a Config,
+    servers: &'a [Option<Server>],
+    by_name: HashMap<&'a str, ServerId>,
+    paths: HashMap<String, At<StreamId>>,
+}
+
+impl Linker<'_> {
+    fn mounts(&self, stream: &config::Stream, findings: &mut Findings) -> Vec<Mount> {
+        let written: Vec<(ServerId, Option<&config::Mount>)> = match &stream.mounts {
+            Mounts::Unreadable => Vec::new(),
+            Mounts::Every => (0..self.servers.len()).map(|id| (id, None)).collect(),
+            Mounts::These(mounts) => mounts
+                .iter()
+                .filter_map(|mount| Some((self.server(&mount.server, findings)?, Some(mount))))
+                .collect(),
+        };
+        self.require_bitrate(stream, &written, findings);
+        written.into_iter().filter_map(|(id, mount)| self.mount(stream, id, mount)).collect()
+    }
+
+    fn server(&self, name: &At<String>, findings: &mut Findings) -> Option<ServerId> {
+        let found = self.by_name.get(name.value.as_str()).copied();
+        if found.is_none() {
+            let known = self.config.servers.items.iter().map(|server| server.name.value.as_str());
+            let message = format!("unknown server {}", shown(&name.value));
+            findings.problem(name.span, message, did_you_mean(&name.value, "servers", known));
+        }
+        found
+    }
+
+    fn require_bitrate(
+        &self,
+        stream: &config::Stream,
+        mounts: &[(ServerId, Option<&config::Mount>)],
+        findings: &mut Findings,
+    ) {
+        let config = |id: ServerId| self.config.servers.items.get(id);
+        let limited = mounts
+            .iter()
+            .filter_map(|(id, _)| config(*id))
+            .find(|server| server.max_bandwidth.is_some());
+        if let (Some(server), false) = (limited, stream.bitrate_is_written) {
+            let message = format!(
+                "stream {} has no `bitrate`, and server {} has a `max_bandwidth`",
+                shown(&stream.name.value),
+                shown(&server.name.value)
+            );
+            let help = "add what one listener takes, for example `bitrate: 1200kbps`";
+            findings.problem(stream.name.span, message, help);
+        }
+    }
+
+    fn mount(
+        &self,
+        stream: &config::Stream,
+        id: ServerId,
+        written: Option<&config::Mount>,
+    ) -> Option<Mount> {
+        let server = self.servers.get(id)?.as_ref()?;
+        let defaults = self.config.servers.items.get(id)?;
+        let path = written.and_then(|mount| mount.path.as_ref()).map(|path| &path.value);
+        let path = path.or(stream.path.as_ref())?.clone();
+        let weight = written.and_then(|mount| mount.weight.as_ref()).or(defaults.weight.as_ref());
+        let tier = written.and_then(|mount| mount.tier.as_ref()).or(defaults.tier.as_ref());
+        let bitrate = stream.bitrate.as_ref().filter(|_| server.max_bandwidth.is_some());
+        Some(Mount {
+            server: id,
+            location: location(&server.http_url, &path)?,
+            path,
+            max_listeners: written.and_then(|mount| mount.max_listeners.as_ref()).map(|m| m.value),
+            bitrate: bitrate.map_or(0, |bitrate| bitrate.value),
+            weight: weight.map_or(1, |weight| weight.value),
+            tier: tier.map_or(0, |tier| tier.value),
+        })
+    }
+
+    fn fallback(&self, stream: &config::Stream, findings: &mut Findings) -> Option<Fallback> {
+        let fallback = stream.fallback.as_ref()?;
+        let path = match &fallback.value {
+            config::Fallback::Path(path) => path,
+            config::Fallback::Url(url) => {
+                return HeaderValue::from_str(url.as_str()).ok().map(Fallback::Url);
+            }
+        };
+        let found = self.paths.get(path).map(|claim| Fallback::Stream(claim.value));
+        if found.is_none() {
+            let known =
+                self.config.streams.items.iter().filter_map(|stream| stream.path.as_deref());
+            let message = format!("unknown stream {} as fallback", shown(path));
+            findings.problem(fallback.span, message, did_you_mean(path, "streams", known));
+        }
+        found
+    }
+
+    fn warnings(&self, streams: &[Stream], findings: &Findings) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let mut warn = |span: Span, text: String| {
+            if let Some(place) = findings.place(span) {
+                warnings.push(format!("{place}: {text}"));
+            }
+        };
+        let mut owners: HashMap<(ServerId, &str), &Stream> = HashMap::new();
+        for (stream, written) in streams.iter().zip(&self.config.streams.items) {
+            let name = shown(&stream.path);
+            let active = |mount: &Mount| {
+                let server = self.servers.get(mount.server).and_then(Option::as_ref);
+                server.is_some_and(|server| server.state == ServerState::Active)
+            };
+            if !stream.mounts.iter().any(active) {
+                let text = "none of its servers is active, nobody is sent to it";
+                warn(written.name.span, format!("stream {name}: {text}"));
+            }
+            for mount in &stream.mounts {
+                let other = owners.insert((mount.server, &mount.path), stream);
+                if let (Some(other), Some(server)) = (other, self.server_name(mount.server)) {
+                    let (mount, other) = (shown(&mount.path), shown(&other.path));
+                    let text = format!("mount {mount} of server {server} is {other}'s as well");
+                    let help = "slots are counted twice; use `aliases` instead";
+                    warn(written.name.span, format!("stream {name}: {text}: {help}"));
+                }
+            }
+        }
+        for (id, server) in self.config.servers.items.iter().enumerate() {
+            if !streams.iter().flat_map(|stream| &stream.mounts).any(|mount| mount.server == id) {
+                let name = shown(&server.name.value);
+                warn(server.name.span, format!("server {name} is used by no stream"));
+            }
+        }
+        warnings
+    }
+
+    fn server_name(&self, id: ServerId) -> Option<String> {
+        self.config.servers.items.get(id).map(|server| shown(&server.name.value))
+    }
+}
+
+/// Reports every ring of fallbacks once, at its first stream.
+fn report_loops(
+    streams: &[config::Stream],
+    fallbacks: &[Option<Fallback>],
+    findings: &mut Findings,
+) {
+    let next = |id: StreamId| match fallbacks.get(id) {
+        Some(Some(Fallback::Stream(next))) => Some(*next),
+        _ => None,
+    };
+    // Which walk came by a stream first; a walk that meets its own trace has found a ring.
+    let mut walks: Vec<Option<StreamId>> = vec![None; streams.len()];
+    for start in 0..streams.len() {
+        let mut at = Some(start);
+        while let Some(id) = at {
+            let Some(walk) = walks.get_mut(id) else { break };
+            if let Some(earlier) = *walk {
+                if earlier == start {
+                    report_loop(id, next, streams, findings);
+                }
+                break;
+            }
+            *walk = Some(start);
+            at = next(id);
+        }
+    }
+}
+
+fn report_loop(
+    on: StreamId,
+    next: impl Fn(StreamId) -> Option<StreamId>,
+    streams: &[config::Stream],
+    findings: &mut Findings,
+) {
+    const SHOWN: usize = 10;
+    let ring_from = |from: StreamId| {
+        let rest =
+            std::iter::successors(next(from), |id| next(*id)).take_while(move |id| *id != from);
+        std::iter::once(from).chain(rest)
+    };
+    let Some(first) = ring_from(on).min() else { return };
+    let Some(fallback) = streams.get(first).and_then(|stream| stream.fallback.as_ref()) else {
+        return;
+    };
+    let name = |id: StreamId| streams.get(id).map(|stream| stream.name.value.as_str());
+    let mut chain: Vec<&str> = ring_from(first).filter_map(name).take(SHOWN).collect();
+    if ring_from(first).nth(SHOWN).is_some() {
+        chain.push("…");
+    }
+    chain.extend(name(first));
+    let message = format!("the fallbacks go in a circle: {}", chain.join(" → "));
+    findings.problem(fallback.span, message, "let one of them end without a fallback, or at a URL");
+}
+
+/// The absolute URL of a mount.
+fn location(server: &Url, path: &str) -> Option<HeaderValue> {
+    let base = server.as_str().trim_end_matches('/');
+    HeaderValue::from_str(&format!("{base}{}", utf8_percent_encode(path, PATH))).ok()
+}

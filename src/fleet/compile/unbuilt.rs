@@ -1,0 +1,71 @@
+//! Keys and values whose effect is not built: refused, so that nobody relies on them.
+
+use crate::config::findings::Findings;
+use crate::config::source::{At, Span};
+use crate::config::suggest::shown;
+use crate::config::{Config, Family, Policy, Server, StatsSource, WhenFull};
+
+/// Reports everything that would have no effect.
+pub(super) fn refuse(config: &Config, findings: &mut Findings) {
+    let mut refuse = |span: Option<Span>, what: &str, help: &str| {
+        if let Some(span) = span {
+            findings.problem(span, format!("{what} is not supported yet"), help);
+        }
+    };
+    let proxies = config.trusted_proxies.filter(|proxies| proxies.value > 0);
+    let proxy_protocol = config.proxy_protocol.filter(|enabled| enabled.value);
+    let balance = &config.balance;
+
+    refuse(config.tls, "`tls`", "remove it, and let a proxy in front speak TLS");
+    refuse(proxies.map(|at| at.span), "`trusted_proxies`", "write [] or remove it");
+    refuse(proxy_protocol.map(|at| at.span), "`proxy_protocol: true`", "write false or remove it");
+    refuse(config.cluster, "`cluster`", "remove it, and run one balancer");
+    refuse(balance.wait, "`balance.wait`", "remove it, and use `when_full: reject`");
+    refuse(balance.geoip, "`balance.geoip`", "remove it");
+    refuse(config.limits.per_client, "`limits.per_client`", "remove it, and use `max_connections`");
+    if let Some(At { value: Policy::ClientHash, span }) = balance.policy {
+        refuse(Some(span), "`balance.policy: client_hash`", "use `least_used`");
+    }
+    match balance.when_full {
+        Some(At { value: WhenFull::Wait, span }) => {
+            refuse(Some(span), "`balance.when_full: wait`", "use `reject`");
+        }
+        Some(At { value: WhenFull::Overflow, span }) => {
+            refuse(Some(span), "`balance.when_full: overflow`", "use `reject`");
+        }
+        Some(At { value: WhenFull::Reject, .. }) | None => {}
+    }
+    for server in &config.servers.items {
+        refuse_server(server, &mut refuse);
+    }
+    for stream in &config.streams.items {
+        for path in std::iter::once(&stream.name).chain(&stream.aliases) {
+            if path.value.ends_with("/*") {
+                let what = format!("the pattern {}", shown(&path.value));
+                refuse(Some(path.span), &what, "name each stream by its own path");
+            }
+        }
+    }
+}
+
+fn refuse_server(server: &Server, refuse: &mut impl FnMut(Option<Span>, &str, &str)) {
+    refuse(server.max_joins_per_second, "`max_joins_per_second`", "remove it");
+    refuse(server.clients, "`clients`", "remove it, and use `weight` or `tier`");
+    match server.ip {
+        Some(At { value: Family::One, span }) => {
+            refuse(Some(span), "`ip` other than `any`", "write any or remove it");
+        }
+        Some(At { value: Family::Any, .. }) | None => {}
+    }
+    let Some(source) = server.stats.source else { return };
+    let name = match source.value {
+        StatsSource::Live => "live",
+        StatsSource::Shoutcast => "shoutcast",
+        StatsSource::Probe => "probe",
+        StatsSource::Auto | StatsSource::Slots | StatsSource::StatusJson | StatsSource::Admin => {
+            return;
+        }
+    };
+    let what = format!("`stats.source: {name}`");
+    refuse(Some(source.span), &what, "use `auto`, `slots`, `admin` or `status-json`");
+}

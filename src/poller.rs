@@ -1,0 +1,211 @@
+//! One task per server that looks at it again and again: bounded, isolated, never two at a time.
+//!
+//! A look costs a relay a seventh of a millisecond, so a relay that is being sent listeners is
+//! asked often and an idle one seldom. A relay that hangs holds up its own task and nobody else's.
+
+mod fetch;
+mod resolve;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::{info, warn};
+
+use crate::clock::unix_now;
+use crate::counters::PollResult;
+use crate::fleet::{Poll, Server, ServerState};
+use crate::icecast::{Activity, Limit, Report};
+use crate::slots::{Evidence, Health, Rules, ServerSlots, begin_look, record};
+use crate::state::{Snapshot, State};
+
+use fetch::{Failure, Fetcher, Seen};
+
+/// Polls every server of whatever snapshot is in force, until `stop`.
+pub async fn run(state: Arc<State>, stop: CancellationToken) {
+    let mut replacements = state.replacements();
+    let mut tasks: Vec<Task> = Vec::new();
+    let mut running = JoinSet::new();
+    loop {
+        let wanted = polled(&state.load());
+        // A relay whose address changes gets a new ledger, and so a new task.
+        tasks.retain(|task| wanted.iter().any(|(_, slots)| Arc::ptr_eq(slots, &task.slots)));
+        for (name, slots) in wanted {
+            if tasks.iter().any(|task| Arc::ptr_eq(&slots, &task.slots)) {
+                continue;
+            }
+            let stop = stop.child_token();
+            let watching = watch_server(Arc::clone(&state), name, Arc::clone(&slots), stop.clone());
+            running.spawn(watching);
+            tasks.push(Task { slots, _stop: stop.drop_guard() });
+        }
+        tokio::select! {
+            () = stop.cancelled() => break,
+            changed = replacements.changed() => if changed.is_err() { break },
+            Some(Err(error)) = running.join_next() => {
+                warn!(%error, "a poll task broke; all begin again");
+                tasks.clear();
+            }
+        }
+    }
+    running.shutdown().await;
+}
+
+/// A server that is being polled, for as long as this exists.
+struct Task {
+    slots: Arc<ServerSlots>,
+    _stop: DropGuard,
+}
+
+/// The servers that are to be polled.
+fn polled(snapshot: &Snapshot) -> Vec<(String, Arc<ServerSlots>)> {
+    let servers = snapshot.fleet.servers.iter().enumerate();
+    servers
+        .filter(|(_, server)| server.state != ServerState::Disabled)
+        .filter_map(|(id, server)| Some((server.name.clone(), Arc::clone(snapshot.server(id)?))))
+        .collect()
+}
+
+/// Looks at one server until `stop`.
+async fn watch_server(
+    state: Arc<State>,
+    name: String,
+    slots: Arc<ServerSlots>,
+    stop: CancellationToken,
+) {
+    let mut replacements = state.replacements();
+    let mut fetcher = Fetcher::default();
+    let mut rng = fastrand::Rng::new();
+    let mut told_no_limit = false;
+    loop {
+        let pause = {
+            let snapshot = state.load_full();
+            let Some(id) = snapshot.fleet.server_named(&name) else { return };
+            let Some(server) = snapshot.fleet.servers.get(id) else { return };
+            let look = look(&state, &snapshot, id, server, &slots, &mut fetcher);
+            tokio::select! {
+                () = stop.cancelled() => return,
+                report = look => {
+                    if let Some(report) = report && !told_no_limit {
+                        told_no_limit = tell_missing_limits(server, &snapshot, id, &report);
+                    }
+                }
+            }
+            next_pause(&snapshot.fleet.poll, &slots, rng.f64())
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+            // A new configuration may have new mounts here: they are looked up at once.
+            changed = replacements.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// One look, entered in the ledger. Returns what it saw, if it was good.
+async fn look(
+    state: &State,
+    snapshot: &Snapshot,
+    id: usize,
+    server: &Server,
+    slots: &ServerSlots,
+    fetcher: &mut Fetcher,
+) -> Option<Report> {
+    let poll = &snapshot.fleet.poll;
+    let mounts = snapshot.listed(id);
+    let began = state.now();
+    let look = begin_look(slots, &mounts, began);
+    let seen = fetcher.fetch(server, poll.timeout).await;
+    let now = state.now();
+
+    slots.poll_duration.record(now.saturating_sub(began));
+    let (result, evidence) = match &seen {
+        Ok(Seen::Report { .. }) => (PollResult::Ok, Evidence::Good),
+        Ok(Seen::Full) => (PollResult::HttpStatus, Evidence::Full),
+        Err(failure) => (failure.result, failure.evidence),
+    };
+    slots.polls.of(result).increment();
+    let rules = Rules { rise: poll.rise, fall: poll.fall, slow_start: poll.slow_start };
+    if let Ok(Seen::Report { report, .. }) = &seen {
+        record(slots, &mounts, look, report, snapshot.fleet.balance.settle);
+    }
+    let (before, after) = slots.judge(evidence, now, rules);
+    tell_change(server, before, after, seen.as_ref().err());
+    match seen {
+        Ok(Seen::Report { report, source }) => {
+            slots.note(|notes| {
+                notes.source = Some(source);
+                notes.trouble = None;
+                notes.last_success_unix = Some(unix_now());
+            });
+            Some(report)
+        }
+        Ok(Seen::Full) => {
+            let trouble = "full to its last client: it refuses statistics as well";
+            slots.note(|notes| notes.trouble = Some(trouble.to_owned()));
+            None
+        }
+        Err(failure) => {
+            slots.note(|notes| notes.trouble = Some(failure.to_string()));
+            None
+        }
+    }
+}
+
+/// How long to wait for the next look. `chance` lies in `0..1` and spreads the looks of many
+/// relays by a tenth around their interval.
+fn next_pause(poll: &Poll, slots: &ServerSlots, chance: f64) -> Duration {
+    let nearly_full = match (slots.seats.free(), slots.seats.room()) {
+        (Some(free), Some(room)) => free < room / 10,
+        _ => false,
+    };
+    let unconfirmed = slots.seats.reserved() > 0;
+    let in_doubt = match slots.health() {
+        Health::Unknown | Health::Doubtful { .. } => true,
+        Health::Down { good, .. } => good > 0,
+        Health::Up | Health::Recovering { .. } => false,
+    };
+    let interval =
+        if nearly_full || unconfirmed || in_doubt { poll.fast_interval } else { poll.interval };
+    interval.mul_f64(0.9 + 0.2 * chance)
+}
+
+fn tell_change(server: &Server, before: Health, after: Health, failure: Option<&Failure>) {
+    if before.label() == after.label() {
+        return;
+    }
+    let (name, before, now) = (&server.name, before.label(), after.label());
+    if let Some(failure) = failure {
+        warn!(server = %name, before, now, "{failure}");
+    } else {
+        info!(server = %name, before, now, "relay answers");
+    }
+}
+
+/// Says once where no limit is known, since "unlimited" is seldom what is meant. Returns whether
+/// it was said.
+fn tell_missing_limits(server: &Server, snapshot: &Snapshot, id: usize, report: &Report) -> bool {
+    if server.max_listeners.is_some() {
+        return false;
+    }
+    let ours = snapshot.listed(id);
+    let unknown = report.mounts.iter().find(|mount| {
+        mount.activity == Activity::Active
+            && mount.limit == Limit::Unknown
+            && ours
+                .iter()
+                .any(|listed| listed.path == mount.name && listed.slots.seats.limit().is_none())
+    });
+    if let Some(mount) = unknown {
+        warn!(
+            server = %server.name, mount = %mount.name,
+            "no listener limit is known, so listeners are sent without bound: install slots.xsl \
+             on the relay, or set max_listeners"
+        );
+    }
+    unknown.is_some()
+}
+
+#[cfg(test)]
+mod tests;

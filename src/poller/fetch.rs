@@ -1,0 +1,303 @@
+//! One look at one relay over HTTP: which document, how long, how much, and what an odd answer
+//! means.
+//!
+//! Nothing a relay answers can hold this up or grow it: connecting, the whole answer and its size
+//! are bounded, no redirect is followed and nothing is decompressed.
+
+use std::error::Error as _;
+use std::fmt;
+use std::io;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode};
+use secrecy::ExposeSecret;
+
+use crate::counters::PollResult;
+use crate::fleet::{Server, StatsSource};
+use crate::icecast::{self, Malformed, Report};
+use crate::slots::Evidence;
+
+use super::resolve::Resolver;
+
+/// Asks one relay, and remembers which of its documents answered.
+#[derive(Debug, Default)]
+pub(super) struct Fetcher {
+    /// The document that worked last; `auto` begins with it.
+    worked: Option<Document>,
+}
+
+/// What a look saw.
+#[derive(Debug)]
+pub(super) enum Seen {
+    /// The numbers, and the name of the document they come from.
+    Report {
+        /// What it saw.
+        report: Report,
+        /// Where it saw it.
+        source: &'static str,
+    },
+    /// Icecast's word that it serves as many clients as it may: well, but without a slot.
+    Full,
+}
+
+/// Why a look saw nothing.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// For the metrics.
+    pub(super) result: PollResult,
+    /// For the relay's health.
+    pub(super) evidence: Evidence,
+    why: String,
+}
+
+/// A statistics document of Icecast, in order of preference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Document {
+    Slots,
+    Load,
+    Admin,
+    StatusJson,
+}
+
+/// A relay's answer may not be larger: some 5,000 mounts.
+const MAX_BODY: usize = 1 << 20;
+
+/// The beginning of what Icecast 2.4 says, with status 403, when `<limits><clients>` is reached.
+const FULL_TEXT: &[u8] = b"Icecast connection limit reached";
+
+impl Fetcher {
+    /// Looks once; ends within `timeout`.
+    pub(super) async fn fetch(
+        &mut self,
+        server: &Server,
+        timeout: Duration,
+    ) -> Result<Seen, Failure> {
+        match tokio::time::timeout(timeout, self.try_documents(server, timeout)).await {
+            Ok(seen) => seen,
+            Err(_) => {
+                Err(Failure::timeout(format!("no whole answer from {} in time", server.stats.url)))
+            }
+        }
+    }
+
+    async fn try_documents(&mut self, server: &Server, timeout: Duration) -> Result<Seen, Failure> {
+        let mut first_failure = None;
+        for document in self.candidates(server) {
+            match get(server, document, timeout).await {
+                Ok(seen) => {
+                    if let Seen::Report { .. } = seen {
+                        self.worked = Some(document);
+                    }
+                    return Ok(seen);
+                }
+                Err(failure) if failure.suits_another_document() => {
+                    self.worked = None;
+                    first_failure.get_or_insert(failure);
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Err(first_failure.unwrap_or_else(|| {
+            Failure::odd(PollResult::Connect, format!("no document to ask {} for", server.name))
+        }))
+    }
+
+    fn candidates(&self, server: &Server) -> Vec<Document> {
+        let mut documents = match server.stats.source {
+            StatsSource::Slots => vec![Document::Slots, Document::Load],
+            StatsSource::Admin => vec![Document::Admin],
+            StatsSource::StatusJson => vec![Document::StatusJson],
+            StatsSource::Auto if server.stats.credentials.is_some() => {
+                vec![Document::Slots, Document::Admin, Document::Load, Document::StatusJson]
+            }
+            StatsSource::Auto => vec![Document::Slots, Document::Load, Document::StatusJson],
+        };
+        // A stable sort: what worked comes first, the rest keep their order.
+        documents.sort_by_key(|document| Some(*document) != self.worked);
+        documents
+    }
+}
+
+async fn get(server: &Server, document: Document, timeout: Duration) -> Result<Seen, Failure> {
+    let base = server.stats.url.as_str().trim_end_matches('/');
+    let url = format!("{base}{}", document.path());
+    let client = client(server.stats.url.scheme() == "https").map_err(|why| Failure {
+        result: PollResult::Connect,
+        evidence: Evidence::Own,
+        why: why.to_owned(),
+    })?;
+    let mut request = client.get(&url).timeout(timeout).header("Connection", "close");
+    if document == Document::Admin
+        && let Some(account) = &server.stats.credentials
+    {
+        request = request.basic_auth(&account.username, Some(account.password.expose_secret()));
+    }
+    let mut answer = request.send().await.map_err(|error| Failure::of(&error, &url))?;
+    let status = answer.status();
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| Failure::of(&error, &url))? {
+        if body.len() + chunk.len() > MAX_BODY {
+            let why = format!("{url} answers more than {} KiB", MAX_BODY / 1024);
+            return Err(Failure::odd(PollResult::TooLarge, why));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    if status != StatusCode::OK {
+        if status == StatusCode::FORBIDDEN && contains(&body, FULL_TEXT) {
+            return Ok(Seen::Full);
+        }
+        return Err(Failure::status(status, &url, document));
+    }
+    let report = document.parse(&body).map_err(|error| {
+        Failure::odd(PollResult::Malformed, format!("{url} is no statistics: {error}"))
+    })?;
+    Ok(Seen::Report { report, source: document.name() })
+}
+
+fn contains(body: &[u8], text: &[u8]) -> bool {
+    body.windows(text.len()).any(|window| window == text)
+}
+
+/// The two clients there are: one that can do TLS and one that needs no certificates to exist,
+/// since building the former fails in an image without any.
+fn client(tls: bool) -> Result<&'static Client, &'static str> {
+    static PLAIN: OnceLock<Result<Client, String>> = OnceLock::new();
+    static TLS: OnceLock<Result<Client, String>> = OnceLock::new();
+    let cell = if tls { &TLS } else { &PLAIN };
+    let built = cell.get_or_init(|| {
+        let provider = rustls::crypto::ring::default_provider();
+        // An error means that one is installed already, which serves as well.
+        drop(provider.install_default());
+        let mut builder = Client::builder()
+            .http1_only()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(1))
+            .pool_max_idle_per_host(0)
+            .user_agent(concat!("icecast-balancer/", env!("CARGO_PKG_VERSION")))
+            .dns_resolver(Resolver::default());
+        if !tls {
+            builder = builder.tls_certs_only([]);
+        }
+        builder.build().map_err(|error| {
+            let cause = error.source().map(ToString::to_string).unwrap_or_default();
+            format!("cannot make an HTTP client ({error}: {cause}); are CA certificates installed?")
+        })
+    });
+    built.as_ref().map_err(String::as_str)
+}
+
+impl Document {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Slots => "/slots.xsl",
+            Self::Load => "/load.xsl",
+            Self::Admin => "/admin/stats",
+            Self::StatusJson => "/status-json.xsl",
+        }
+    }
+
+    /// Its name in the status and in logs.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Slots => "slots",
+            Self::Load => "load.xsl",
+            Self::Admin => "admin",
+            Self::StatusJson => "status-json",
+        }
+    }
+
+    fn parse(self, body: &[u8]) -> Result<Report, Malformed> {
+        match self {
+            Self::Slots | Self::Load => icecast::slots::slots(body),
+            Self::Admin => icecast::admin::admin(body),
+            Self::StatusJson => icecast::status_json::status_json(body),
+        }
+    }
+}
+
+impl Failure {
+    fn timeout(why: String) -> Self {
+        Self { result: PollResult::Timeout, evidence: Evidence::Soft, why }
+    }
+
+    fn odd(result: PollResult, why: String) -> Self {
+        Self { result, evidence: Evidence::Soft, why }
+    }
+
+    fn status(status: StatusCode, url: &str, document: Document) -> Self {
+        let (result, remedy) = match (status, document) {
+            (StatusCode::UNAUTHORIZED, _) => {
+                (PollResult::Unauthorized, "check stats.username and stats.password")
+            }
+            (StatusCode::NOT_FOUND, Document::Slots | Document::Load) => {
+                (PollResult::HttpStatus, "is slots.xsl in the relay's webroot?")
+            }
+            _ => (PollResult::HttpStatus, "is this an Icecast server?"),
+        };
+        Self::odd(result, format!("{url} answers {status}; {remedy}"))
+    }
+
+    /// What a failed exchange says. What would fail a listener too is hard evidence; what our own
+    /// machine lacks is none.
+    fn of(error: &reqwest::Error, url: &str) -> Self {
+        let mut cause: &dyn std::error::Error = error;
+        let mut io = None;
+        let mut certificate = false;
+        while let Some(source) = cause.source() {
+            cause = source;
+            io = io.or_else(|| cause.downcast_ref::<io::Error>());
+            certificate |= matches!(
+                cause.downcast_ref::<rustls::Error>(),
+                Some(rustls::Error::InvalidCertificate(_))
+            );
+        }
+        let why = format!("{url}: {cause}");
+        if error.is_timeout() {
+            return Self::timeout(why);
+        }
+        let evidence = match io.map(io::Error::kind) {
+            _ if certificate => Evidence::Hard,
+            Some(
+                io::ErrorKind::NetworkUnreachable
+                | io::ErrorKind::NetworkDown
+                | io::ErrorKind::AddrNotAvailable
+                | io::ErrorKind::OutOfMemory,
+            ) => Evidence::Own,
+            Some(_) if io.and_then(io::Error::raw_os_error).is_some_and(is_file_limit) => {
+                Evidence::Own
+            }
+            Some(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
+                if error.is_connect() =>
+            {
+                Evidence::Hard
+            }
+            _ => Evidence::Soft,
+        };
+        let result = if error.is_connect() { PollResult::Connect } else { PollResult::Malformed };
+        Self { result, evidence, why }
+    }
+
+    /// Whether the relay answered, but not this document.
+    fn suits_another_document(&self) -> bool {
+        matches!(
+            self.result,
+            PollResult::HttpStatus
+                | PollResult::Unauthorized
+                | PollResult::Malformed
+                | PollResult::TooLarge
+        ) && self.evidence == Evidence::Soft
+    }
+}
+
+/// Whether an error number is EMFILE or ENFILE, for which `io::ErrorKind` has no stable name.
+fn is_file_limit(errno: i32) -> bool {
+    matches!(errno, 23 | 24)
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}

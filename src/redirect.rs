@@ -1,0 +1,139 @@
+//! The public side: a player's request in, a redirect out.
+//!
+//! [`decide`] knows no socket: a request's head, the snapshot, the moment and chance go in, a
+//! [`Reply`] comes out. Of the request only the query string reaches `Location`; everything else
+//! in it was made when the configuration was loaded.
+
+mod reply;
+mod request;
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::request::Parts;
+use http::{HeaderValue, Method, Request};
+use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
+
+use crate::counters::Outcome;
+use crate::select::{Decision, Refusal, assign};
+use crate::server::{Answer, Bounds, Service};
+use crate::slots::Moment;
+use crate::state::{Snapshot, State};
+
+use reply::Reply;
+use request::Ask;
+
+/// The service of the public port.
+#[derive(Debug)]
+pub struct Redirector {
+    state: Arc<State>,
+}
+
+thread_local! {
+    static CHANCE: RefCell<fastrand::Rng> = RefCell::new(fastrand::Rng::new());
+}
+
+impl Redirector {
+    /// A redirector over what `state` knows.
+    pub fn new(state: Arc<State>) -> Self {
+        Self { state }
+    }
+}
+
+impl Service for Redirector {
+    async fn answer(&self, request: Request<Incoming>, _peer: SocketAddr) -> Answer {
+        let began = Instant::now();
+        let (head, _body_is_never_read) = request.into_parts();
+        let answer = CHANCE.with_borrow_mut(|rng| {
+            let snapshot = self.state.load();
+            let reply = decide(&snapshot, &head, self.state.now(), rng);
+            if let Some(outcome) = reply.outcome() {
+                self.state.totals.requests.of(outcome).increment();
+            }
+            reply.into_answer(&head, rng)
+        });
+        self.state.totals.request_duration.record(began.elapsed());
+        answer
+    }
+
+    fn malformed(&self) {
+        self.state.totals.requests.of(Outcome::BadRequest).increment();
+    }
+
+    fn shed(&self) {
+        self.state.totals.shed_connections.increment();
+    }
+
+    fn bounds(&self) -> Bounds {
+        let limits = &self.state.load().fleet.limits;
+        Bounds { max_connections: limits.max_connections, header_timeout: limits.header_timeout }
+    }
+}
+
+/// What one request is told. Takes the slot that a redirect promises, and counts for the stream.
+fn decide(snapshot: &Snapshot, head: &Parts, now: Moment, rng: &mut fastrand::Rng) -> Reply {
+    let ask = match request::check(head) {
+        Ok(ask) => ask,
+        Err(reply) => return reply,
+    };
+    let Some(stream) = stream_at(snapshot, ask.path) else { return Reply::NotFound };
+    // A player that only wants to know takes no slot.
+    let take = head.method == Method::GET;
+    let (reply, outcome) = match assign(snapshot, stream, now, rng, take) {
+        Decision::Mount(mount) => {
+            if take {
+                mount.redirects.increment();
+            }
+            (Reply::Found(with_query(&mount.config.location, &ask)), Outcome::Redirected)
+        }
+        Decision::Elsewhere(url) => (Reply::Found(with_query(url, &ask)), Outcome::Redirected),
+        Decision::Refused(refusal) => {
+            let path = snapshot.fleet.streams.get(stream).map_or("", |stream| &stream.path);
+            (Reply::Unavailable(refusal, path.to_owned()), refused(refusal))
+        }
+    };
+    if let Some(outcomes) = snapshot.outcomes(stream) {
+        outcomes.of(outcome).increment();
+    }
+    reply
+}
+
+fn stream_at(snapshot: &Snapshot, path: &str) -> Option<usize> {
+    if !path.contains('%') {
+        return snapshot.fleet.stream_at(path);
+    }
+    match percent_decode_str(path).decode_utf8() {
+        Ok(Cow::Borrowed(path)) => snapshot.fleet.stream_at(path),
+        Ok(Cow::Owned(path)) => snapshot.fleet.stream_at(&path),
+        Err(_) => None,
+    }
+}
+
+/// The URL with the request's query string, unchanged.
+fn with_query(location: &HeaderValue, ask: &Ask<'_>) -> HeaderValue {
+    let Some(query) = ask.query else { return location.clone() };
+    let base = location.as_bytes();
+    let mut bytes = Vec::with_capacity(base.len() + 1 + query.len());
+    bytes.extend_from_slice(base);
+    // A fallback outside may have a query of its own.
+    bytes.push(if base.contains(&b'?') { b'&' } else { b'?' });
+    bytes.extend_from_slice(query.as_bytes());
+    // The query was checked byte by byte, so this cannot fail; if it did, the stream would still
+    // be worth more than its query.
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(bytes)).unwrap_or_else(|_| location.clone())
+}
+
+fn refused(refusal: Refusal) -> Outcome {
+    match refusal {
+        Refusal::Full => Outcome::Full,
+        Refusal::Offline => Outcome::Offline,
+        Refusal::Unreachable => Outcome::Unreachable,
+    }
+}
+
+#[cfg(test)]
+mod tests;

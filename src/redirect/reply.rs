@@ -1,0 +1,136 @@
+//! What a player can be told, and how that looks as HTTP.
+
+use bytes::Bytes;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE,
+    HeaderValue, LOCATION, RETRY_AFTER,
+};
+use http::request::Parts;
+use http::{Method, Response, StatusCode, Version};
+use http_body_util::Full;
+
+use crate::counters::Outcome;
+use crate::select::Refusal;
+use crate::server::Answer;
+
+/// What a player is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// 302 to this URL.
+    Found(HeaderValue),
+    /// 503: why, and the path of the stream.
+    Unavailable(Refusal, String),
+    /// 204 with what a browser asks before it dares to ask.
+    Preflight,
+    /// 404.
+    NotFound,
+    /// 405.
+    BadMethod,
+    /// 400 with the reason, and the end of the connection.
+    Bad(&'static str),
+    /// 414.
+    TooLong,
+}
+
+/// Seconds of `Retry-After`: spread, so that a refused crowd does not return as one.
+const RETRY_AFTER_SECONDS: std::ops::RangeInclusive<u32> = 5..=15;
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+
+impl Reply {
+    /// How the request counts; a preflight is a browser's question, not a player's.
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::Found(_) => Some(Outcome::Redirected),
+            Self::Unavailable(refusal, _) => Some(super::refused(*refusal)),
+            Self::Preflight => None,
+            Self::NotFound => Some(Outcome::UnknownPath),
+            Self::BadMethod => Some(Outcome::BadMethod),
+            Self::Bad(_) | Self::TooLong => Some(Outcome::BadRequest),
+        }
+    }
+
+    /// The reply as HTTP. `HEAD` gets the head alone, with the length the body would have.
+    ///
+    /// A player that speaks HTTP/1.0 reads to the end of the connection, so it is closed for it.
+    pub(super) fn into_answer(self, request: &Parts, rng: &mut fastrand::Rng) -> Answer {
+        let (status, body) = self.status_and_body();
+        let mut answer = Response::new(Full::new(Bytes::new()));
+        *answer.status_mut() = status;
+        let headers = answer.headers_mut();
+        // Web players of any site may ask; without this their `fetch` and `crossorigin` fail.
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status != StatusCode::NO_CONTENT {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        if !body.is_empty() {
+            let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+            headers.insert(CONTENT_TYPE, plain);
+        }
+        if request.version == Version::HTTP_10 {
+            headers.insert(CONNECTION, CLOSE);
+        }
+        match self {
+            Self::Found(location) => {
+                headers.insert(LOCATION, location);
+            }
+            Self::Unavailable(..) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(rng.u32(RETRY_AFTER_SECONDS)));
+            }
+            Self::Preflight => {
+                headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+                let asked = HeaderValue::from_static("Icy-MetaData, Range, Accept, Content-Type");
+                headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked);
+                headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+            }
+            Self::BadMethod => {
+                headers.insert(ALLOW, METHODS);
+                // A source that means to send would send on.
+                headers.insert(CONNECTION, CLOSE);
+            }
+            Self::Bad(_) | Self::TooLong => {
+                headers.insert(CONNECTION, CLOSE);
+            }
+            Self::NotFound => {}
+        }
+        if request.method != Method::HEAD {
+            *answer.body_mut() = Full::new(body);
+        }
+        answer
+    }
+
+    fn status_and_body(&self) -> (StatusCode, Bytes) {
+        match self {
+            Self::Found(_) => (StatusCode::FOUND, Bytes::new()),
+            Self::Preflight => (StatusCode::NO_CONTENT, Bytes::new()),
+            Self::Unavailable(refusal, path) => {
+                let body = match refusal {
+                    Refusal::Full => format!("full: no relay has a free slot for {path}\n"),
+                    Refusal::Offline => format!("offline: {path} has no source at the moment\n"),
+                    Refusal::Unreachable => {
+                        format!("unreachable: no relay of {path} answers at the moment\n")
+                    }
+                };
+                (StatusCode::SERVICE_UNAVAILABLE, body.into())
+            }
+            Self::NotFound => {
+                (StatusCode::NOT_FOUND, Bytes::from_static(b"there is no such stream here\n"))
+            }
+            Self::BadMethod => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                Bytes::from_static(
+                    b"this is a balancer for listeners: GET a stream to be sent to a relay; \
+                      sources connect to the master Icecast server\n",
+                ),
+            ),
+            Self::Bad(why) => (StatusCode::BAD_REQUEST, format!("bad request: {why}\n").into()),
+            Self::TooLong => (
+                StatusCode::URI_TOO_LONG,
+                Bytes::from_static(b"bad request: the path or the query string is too long\n"),
+            ),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Which requests are answered at all.
+//!
+//! hyper lets pass some of what RFC 9112 wants refused. A redirector behind a CDN must not read a
+//! request otherwise than the CDN did, so whatever could be read in two ways is answered 400 and
+//! the connection closed.
+
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{Method, Version};
+
+use super::reply::Reply;
+
+/// What a good request asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ask<'a> {
+    /// The path as it was sent, percent-encoded or not.
+    pub(super) path: &'a str,
+    /// The query string without its question mark; printable ASCII.
+    pub(super) query: Option<&'a str>,
+}
+
+/// The longest query string that is passed on, in bytes: consent strings of advertisers run to
+/// more than 1 KiB, listener tokens are shorter.
+const MAX_QUERY: usize = 8 * 1024;
+
+/// The longest path that is looked up, in bytes.
+const MAX_PATH: usize = 4 * 1024;
+
+/// What the request asks for, or what it is told instead.
+pub(super) fn check(head: &Parts) -> Result<Ask<'_>, Reply> {
+    if head.method == Method::CONNECT {
+        return Err(Reply::BadMethod);
+    }
+    check_host(&head.headers, head.version)?;
+    if head.headers.contains_key(TRANSFER_ENCODING) && head.headers.contains_key(CONTENT_LENGTH) {
+        return Err(Reply::Bad("Content-Length and Transfer-Encoding exclude each other"));
+    }
+    let path = head.uri.path();
+    if head.method == Method::OPTIONS {
+        return Err(Reply::Preflight);
+    }
+    if head.method != Method::GET && head.method != Method::HEAD {
+        return Err(Reply::BadMethod);
+    }
+    if !path.starts_with('/') {
+        return Err(Reply::Bad("the request's target must be a path"));
+    }
+    // An empty query is no query: "/x?" and "/x" are the same to a relay.
+    let query = head.uri.query().filter(|query| !query.is_empty());
+    if path.len() > MAX_PATH || query.is_some_and(|query| query.len() > MAX_QUERY) {
+        return Err(Reply::TooLong);
+    }
+    if !is_printable(path) || !query.is_none_or(is_printable) {
+        return Err(Reply::Bad("the request's target must be printable ASCII; percent-encode it"));
+    }
+    Ok(Ask { path, query })
+}
+
+/// Old players speak HTTP/1.0 and send no Host; for everybody else it is required, once.
+fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Reply> {
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if version == Version::HTTP_10 => Ok(()),
+        (None, _) => Err(Reply::Bad("HTTP/1.1 requires a Host header")),
+        (Some(_), Some(_)) => Err(Reply::Bad("more than one Host header")),
+        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
+        (Some(_), None) => Err(Reply::Bad("the Host header is not a host")),
+    }
+}
+
+fn is_host(host: &[u8]) -> bool {
+    let of_a_host =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b".-_~%:[]!$&'()*+,;=".contains(byte);
+    !host.is_empty() && host.iter().all(of_a_host)
+}
+
+fn is_printable(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+}

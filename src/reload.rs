@@ -1,0 +1,300 @@
+//! Follows the configuration file: notice, wait for quiet, read, compare, build, swap or refuse.
+//!
+//! An event is only a hint that something may have changed; the bytes decide. Every way to write a
+//! file ends here: in place, by rename, by `git pull`, by the swap of a directory link as
+//! Kubernetes does it. Where no event comes at all, the file is compared every ten seconds anyway.
+//! Whatever is wrong with a new configuration, the one in force stays in force.
+
+mod watch;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::clock::unix_now;
+use crate::config::source::Sources;
+use crate::files::{self, Disk};
+use crate::fleet::Fleet;
+use crate::fleet::changes::Changes;
+use crate::fleet::compile::compile;
+use crate::problem::Problems;
+use crate::state::State;
+
+use watch::{Hint, Watch};
+
+/// Reads the configuration, and puts it in force where it is good.
+#[derive(Debug)]
+pub struct Reloader {
+    path: PathBuf,
+    state: Arc<State>,
+    /// The addresses that were taken at start.
+    bound: (Vec<SocketAddr>, SocketAddr),
+    /// What the files in force, secrets included, contain.
+    in_force: Fingerprint,
+    /// What the files contained that were refused last.
+    refused: Option<Fingerprint>,
+    requests: mpsc::Receiver<oneshot::Sender<Outcome>>,
+}
+
+/// Asks for a reload.
+#[derive(Debug, Clone)]
+pub struct ReloadHandle(mpsc::Sender<oneshot::Sender<Outcome>>);
+
+/// How a reload ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The files are those in force.
+    Unchanged,
+    /// What changed.
+    Applied(Changes),
+    /// What is wrong; the configuration in force stays.
+    Rejected(String),
+}
+
+/// A configuration that was read and is good.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What it means.
+    pub fleet: Fleet,
+    /// SHA-256 of its text, in hexadecimal.
+    pub digest: String,
+    /// By which a change is noticed.
+    pub fingerprint: Fingerprint,
+}
+
+/// SHA-256 of everything that a configuration was made of, secrets included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+/// Quiet for this long after the last event, and the writer is done.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// A writer that has the file still open gets this long between two writes.
+const QUIET_WHILE_WRITING: Duration = Duration::from_millis(800);
+
+/// However much goes on in the folder, the file is read after this long.
+const LONGEST_WAIT: Duration = Duration::from_millis(1500);
+
+/// Two readings this far apart must agree.
+const BETWEEN_READINGS: Duration = Duration::from_millis(50);
+
+/// How often the file is compared without any event.
+const RECHECK: Duration = Duration::from_secs(10);
+
+/// A file that is being replaced may be missing for a moment; it is missed after this long.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reads and checks the configuration at `path`, a file or a directory.
+pub fn load(path: &Path) -> Result<Loaded, Problems> {
+    build(&files::read(path)?)
+}
+
+fn build(sources: &Sources) -> Result<Loaded, Problems> {
+    let fleet = compile(sources, &Disk)?;
+    let fingerprint = Fingerprint::of(sources, &fleet.secret_files);
+    Ok(Loaded { fleet, digest: sources.digest(), fingerprint })
+}
+
+impl ReloadHandle {
+    /// Has the configuration read now, whatever was noticed; `None` while the program ends.
+    pub async fn reload(&self) -> Option<Outcome> {
+        let (reply, outcome) = oneshot::channel();
+        self.0.send(reply).await.ok()?;
+        outcome.await.ok()
+    }
+}
+
+impl Reloader {
+    /// Follows the configuration at `path`, whose contents at `in_force` made what `state` holds.
+    pub fn new(path: PathBuf, state: Arc<State>, in_force: Fingerprint) -> (Self, ReloadHandle) {
+        let (sender, requests) = mpsc::channel(16);
+        let snapshot = state.load_full();
+        let bound = (snapshot.fleet.listen.clone(), snapshot.fleet.admin);
+        let reloader = Self { path, state, bound, in_force, refused: None, requests };
+        (reloader, ReloadHandle(sender))
+    }
+
+    /// Follows until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let (hints, mut hinted) = mpsc::channel(256);
+        let mut watch = self.watch(&hints);
+        let mut missing_since = None;
+        // The file may have changed between being loaded and being watched.
+        let mut recheck = Instant::now();
+        loop {
+            let asked = tokio::select! {
+                () = stop.cancelled() => return,
+                Some(hint) = hinted.recv() => {
+                    wait_for_quiet(hint, &mut hinted).await;
+                    None
+                }
+                () = sleep_until(recheck) => None,
+                request = self.requests.recv() => match request {
+                    Some(request) => Some(request),
+                    None => return,
+                },
+            };
+            // What is watched may have been replaced. It is watched anew before it is read, so
+            // that no change falls between.
+            drop(watch);
+            watch = self.watch(&hints);
+            let sources = match asked {
+                Some(_) => files::read(&self.path),
+                None => self.read_settled().await,
+            };
+            recheck = Instant::now() + RECHECK;
+            if asked.is_none() && !self.path.exists() {
+                let since = *missing_since.get_or_insert_with(Instant::now);
+                if since.elapsed() < PATIENCE {
+                    recheck = since + PATIENCE;
+                    continue;
+                }
+            } else {
+                missing_since = None;
+            }
+            let outcome = self.consider(sources, asked.is_some());
+            if let Some(request) = asked {
+                // Whoever asked may have gone; it happened all the same.
+                drop(request.send(outcome));
+            }
+        }
+    }
+
+    /// Decides over what was read. What was refused before is refused in silence, unless somebody
+    /// asked.
+    fn consider(&mut self, sources: Result<Sources, Problems>, asked: bool) -> Outcome {
+        let print = match &sources {
+            Ok(sources) => Fingerprint::of(sources, &self.state.load().fleet.secret_files),
+            Err(problems) => Fingerprint(Sha256::digest(problems.to_string()).into()),
+        };
+        if print == self.in_force {
+            if self.refused.take().is_some() {
+                info!("the configuration on disk is the one in force again");
+                self.state.note_reload(|reloads| reloads.refused = None);
+            }
+            if asked {
+                self.state.totals.reloads_unchanged.increment();
+            }
+            return Outcome::Unchanged;
+        }
+        if self.refused == Some(print)
+            && !asked
+            && let Some(refused) = self.state.reloads().refused
+        {
+            return Outcome::Rejected(refused);
+        }
+        match sources.and_then(|sources| build(&sources)) {
+            Ok(loaded) => Outcome::Applied(self.apply(loaded)),
+            Err(problems) => {
+                self.state.totals.reloads_rejected.increment();
+                self.refused = Some(print);
+                let why = problems.to_string();
+                error!("the configuration is refused, the one before stays in force\n{why}");
+                self.state.note_reload(|reloads| reloads.refused = Some(why.clone()));
+                Outcome::Rejected(why)
+            }
+        }
+    }
+
+    /// Puts a good configuration in force.
+    fn apply(&mut self, loaded: Loaded) -> Changes {
+        let before = self.state.load();
+        let changes = Changes::between(&before.fleet, &loaded.fleet);
+        let restart_required = self.restart_required(&loaded.fleet);
+        for warning in &loaded.fleet.warnings {
+            warn!("{warning}");
+        }
+        if !restart_required.is_empty() {
+            let keys = restart_required.join(", ");
+            warn!("the configuration changes {keys}: that needs a restart, the rest is in force");
+        }
+        info!(sha256 = %loaded.digest, "configuration reloaded\n{changes}");
+        self.in_force = loaded.fingerprint;
+        self.refused = None;
+        self.state.replace(before.successor(loaded.fleet, loaded.digest));
+        self.state.totals.reloads_ok.increment();
+        self.state.note_reload(|reloads| {
+            reloads.refused = None;
+            reloads.restart_required = restart_required;
+            reloads.last_success_unix = unix_now();
+        });
+        changes
+    }
+
+    fn restart_required(&self, next: &Fleet) -> Vec<&'static str> {
+        let (listen, admin) = &self.bound;
+        let listen = (next.listen != *listen).then_some("listen");
+        let admin = (next.admin != *admin).then_some("admin");
+        listen.into_iter().chain(admin).collect()
+    }
+
+    fn watch(&self, hints: &mpsc::Sender<Hint>) -> Option<Watch> {
+        let mut paths = vec![self.path.clone()];
+        paths.extend(self.state.load().fleet.secret_files.iter().cloned());
+        let (watch, armed) = Watch::over(&paths, hints);
+        let watching = armed.is_ok();
+        if let Err(error) = armed
+            && self.state.reloads().watching
+        {
+            let seconds = RECHECK.as_secs();
+            warn!(%error, "changes of the configuration are noticed only every {seconds} s");
+        }
+        self.state.note_reload(|reloads| reloads.watching = watching);
+        watch
+    }
+
+    /// Reads until two readings agree, for a writer that was caught in the act.
+    async fn read_settled(&self) -> Result<Sources, Problems> {
+        let deadline = Instant::now() + LONGEST_WAIT;
+        let mut sources = files::read(&self.path);
+        loop {
+            sleep(BETWEEN_READINGS).await;
+            let again = files::read(&self.path);
+            let agree = match (&sources, &again) {
+                (Ok(one), Ok(other)) => one.digest() == other.digest(),
+                (Err(_), Err(_)) => true,
+                _ => false,
+            };
+            if agree || Instant::now() >= deadline {
+                return again;
+            }
+            sources = again;
+        }
+    }
+}
+
+/// Waits until nothing has happened for a while.
+async fn wait_for_quiet(first: Hint, hinted: &mut mpsc::Receiver<Hint>) {
+    let deadline = Instant::now() + LONGEST_WAIT;
+    let mut last = first;
+    while Instant::now() < deadline {
+        let quiet = match last {
+            Hint::Done => QUIET,
+            Hint::Writing => QUIET_WHILE_WRITING,
+        };
+        match timeout(quiet, hinted.recv()).await {
+            Ok(Some(hint)) => last = hint,
+            Ok(None) | Err(_) => return,
+        }
+    }
+}
+
+impl Fingerprint {
+    fn of(sources: &Sources, secret_files: &[PathBuf]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(sources.digest());
+        for path in secret_files {
+            hash.update(path.as_os_str().as_encoded_bytes());
+            // One that cannot be read any more differs from one that could.
+            hash.update(std::fs::read(path).unwrap_or_default());
+        }
+        Self(hash.finalize().into())
+    }
+}

@@ -1,0 +1,366 @@
+//! Who gets the next listener, and why not the others.
+//!
+//! The decision is a function of its arguments: the snapshot, the moment and chance are passed in,
+//! nothing is kept. [`judge`] says of one mount whether it could take a listener, and if not, why;
+//! [`pick`] chooses among those that could; [`assign`] also takes the slot. The redirect, the
+//! status and every explanation call the same three.
+
+use std::fmt;
+
+use smallvec::SmallVec;
+
+use crate::fleet::{Fallback, Panic, Policy, ServerState, StreamId};
+use crate::slots::{Health, Moment, Presence, reserve};
+use crate::state::{MountView, Snapshot};
+
+/// What is to be said of one mount for one listener.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Verdict {
+    /// It could take the listener.
+    Candidate(Candidate),
+    /// It is passed over.
+    Passed(Reason),
+}
+
+/// How a mount stands that could take a listener.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Candidate {
+    /// Its place among the stream's mounts.
+    pub at: usize,
+    /// Whether another one comes first whatever the policy says.
+    pub rank: Rank,
+    /// Its configured weight, less what doubt takes from it.
+    pub weight: f64,
+    /// Slots in use: listeners seen and redirects not yet seen.
+    pub load: u64,
+    /// Slots that can still be given away; `None`: unlimited.
+    pub free: Option<u64>,
+    /// The share of its slots in use, the tightest of its limits counting; `None`: unlimited.
+    pub share: Option<f64>,
+}
+
+/// Candidates of a lower rank come first. The order of the fields is the order of importance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    /// How much is known.
+    pub trust: Trust,
+    /// The configured tier.
+    pub tier: u32,
+    /// A mount on demand that no listener has woken yet: listed, but unproven.
+    pub idle: bool,
+}
+
+/// How much the numbers of a relay can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trust {
+    /// It answered lately and well.
+    Sure,
+    /// It failed a look or two, its numbers are old, or it has just come back and had its fill for
+    /// the moment: by the ledger it has a slot.
+    Doubtful,
+    /// Nothing is known for certain; it may work.
+    Guess,
+}
+
+/// Why a mount is passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Its server is configured to get no new listeners.
+    Draining,
+    /// Its server is configured to be left alone.
+    Disabled,
+    /// Its server refuses connections.
+    Refusing,
+    /// Its server is down or was never reached, and the configuration says not to guess.
+    Down,
+    /// Its server does not list it.
+    Absent,
+    /// It has no free slot.
+    Full,
+}
+
+/// Why nobody gets the listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Every mount that is present is full.
+    Full,
+    /// No relay that answers has the mount.
+    Offline,
+    /// No relay answers.
+    Unreachable,
+}
+
+/// What becomes of a listener.
+#[derive(Debug, Clone, Copy)]
+pub enum Decision<'a> {
+    /// Sent to this mount, whose slot is taken.
+    Mount(MountView<'a>),
+    /// Sent to the fallback outside.
+    Elsewhere(&'a http::HeaderValue),
+    /// Refused.
+    Refused(Refusal),
+}
+
+/// Decides for one listener of `stream` and, if `take`, takes the slot.
+///
+/// Between choosing and taking, another request may have got the last slot; then the choice is
+/// made again, without it.
+pub fn assign<'a>(
+    snapshot: &'a Snapshot,
+    stream: StreamId,
+    now: Moment,
+    rng: &mut fastrand::Rng,
+    take: bool,
+) -> Decision<'a> {
+    let mut asked = stream;
+    // The configuration has no loop of fallbacks, so no chain is longer than the streams.
+    for _ in 0..=snapshot.fleet.streams.len() {
+        let refusal = match assign_here(snapshot, asked, now, rng, take) {
+            Ok(mount) => return Decision::Mount(mount),
+            Err(refusal) => refusal,
+        };
+        let fallback = snapshot.fleet.streams.get(asked).and_then(|s| s.fallback.as_ref());
+        match (refusal, fallback) {
+            (Refusal::Full, _) | (_, None) => return Decision::Refused(refusal),
+            (_, Some(Fallback::Url(url))) => return Decision::Elsewhere(url),
+            (_, Some(Fallback::Stream(next))) => asked = *next,
+        }
+    }
+    Decision::Refused(Refusal::Offline)
+}
+
+fn assign_here<'a>(
+    snapshot: &'a Snapshot,
+    stream: StreamId,
+    now: Moment,
+    rng: &mut fastrand::Rng,
+    take: bool,
+) -> Result<MountView<'a>, Refusal> {
+    loop {
+        let chosen = pick(snapshot, stream, now, rng)?;
+        let mount = snapshot.mounts(stream).nth(chosen.at).ok_or(Refusal::Offline)?;
+        // A slot that was free and cannot be had was taken by another request: each turn of this
+        // loop is the progress of somebody.
+        if !take || reserve(mount.server_slots, mount.slots, mount.config.bitrate) {
+            return Ok(mount);
+        }
+    }
+}
+
+/// Chooses among the mounts of `stream`, taking nothing.
+pub fn pick(
+    snapshot: &Snapshot,
+    stream: StreamId,
+    now: Moment,
+    rng: &mut fastrand::Rng,
+) -> Result<Candidate, Refusal> {
+    let mut best = SmallVec::<[Candidate; 16]>::new();
+    let mut refusal = Refusal::Unreachable;
+    for verdict in verdicts(snapshot, stream, now) {
+        match verdict {
+            Verdict::Passed(reason) => refusal = refusal.or(reason),
+            Verdict::Candidate(candidate) => {
+                match best.first().map(|first| candidate.rank.cmp(&first.rank)) {
+                    Some(std::cmp::Ordering::Greater) => {}
+                    Some(std::cmp::Ordering::Equal) | None => best.push(candidate),
+                    Some(std::cmp::Ordering::Less) => {
+                        best.clear();
+                        best.push(candidate);
+                    }
+                }
+            }
+        }
+    }
+    match snapshot.fleet.balance.policy {
+        Policy::LeastUsed => least_used(&best, rng),
+        Policy::MostFree => most_free(&best, rng),
+        Policy::WeightedRandom => draw(&best, rng, |candidate| candidate.weight),
+    }
+    .ok_or(refusal)
+}
+
+/// What is to be said of each mount of `stream`, in the configuration's order.
+pub fn verdicts(
+    snapshot: &Snapshot,
+    stream: StreamId,
+    now: Moment,
+) -> impl Iterator<Item = Verdict> {
+    snapshot.mounts(stream).enumerate().map(move |(at, mount)| judge(snapshot, at, &mount, now))
+}
+
+/// Says whether one mount could take a listener now.
+pub fn judge(snapshot: &Snapshot, at: usize, mount: &MountView<'_>, now: Moment) -> Verdict {
+    let poll = &snapshot.fleet.poll;
+    match mount.server.state {
+        ServerState::Active => {}
+        ServerState::Draining => return Verdict::Passed(Reason::Draining),
+        ServerState::Disabled => return Verdict::Passed(Reason::Disabled),
+    }
+    if mount.slots.presence() == Presence::Absent {
+        return Verdict::Passed(Reason::Absent);
+    }
+    let trust = match trust(snapshot, mount, now) {
+        Ok(trust) => trust,
+        Err(reason) => return Verdict::Passed(reason),
+    };
+
+    let allowance = mount.server_slots.health().allowance(now, poll.slow_start);
+    let mut standing = Standing { allowance, ..Standing::default() };
+    standing.weigh(&mount.slots.seats, 1);
+    standing.weigh(&mount.server_slots.seats, 1);
+    standing.weigh(&mount.server_slots.bandwidth, mount.config.bitrate);
+    if standing.free == Some(0) {
+        return Verdict::Passed(Reason::Full);
+    }
+    let trust = if standing.had_its_fill { trust.max(Trust::Doubtful) } else { trust };
+    let doubt = if trust == Trust::Sure { 1.0 } else { 0.5 };
+    Verdict::Candidate(Candidate {
+        at,
+        rank: Rank {
+            trust,
+            tier: mount.config.tier,
+            idle: mount.slots.presence() == Presence::Idle,
+        },
+        weight: f64::from(mount.config.weight) * allowance * doubt,
+        load: mount.slots.seats.load(),
+        free: standing.free,
+        share: standing.share,
+    })
+}
+
+fn trust(snapshot: &Snapshot, mount: &MountView<'_>, now: Moment) -> Result<Trust, Reason> {
+    let stale = mount.server_slots.is_stale(now, snapshot.fleet.poll.stale_after);
+    let unseen = mount.server_slots.last_good().is_none();
+    let guess = match snapshot.fleet.balance.panic {
+        Panic::Open => Ok(Trust::Guess),
+        Panic::Closed => Err(Reason::Down),
+    };
+    match mount.server_slots.health() {
+        Health::Doubtful { hard: true, .. } | Health::Down { hard: true, .. } => {
+            Err(Reason::Refusing)
+        }
+        Health::Unknown | Health::Down { hard: false, .. } => guess,
+        // A mount that a reload has just added to a relay that is well: the next look tells.
+        _ if unseen || mount.slots.presence() == Presence::Unknown => guess,
+        Health::Doubtful { hard: false, .. } => Ok(Trust::Doubtful),
+        Health::Up | Health::Recovering { .. } if stale => Ok(Trust::Doubtful),
+        Health::Up | Health::Recovering { .. } => Ok(Trust::Sure),
+    }
+}
+
+/// A mount's standing over all the accounts that a listener occupies.
+#[derive(Default)]
+struct Standing {
+    allowance: f64,
+    free: Option<u64>,
+    share: Option<f64>,
+    had_its_fill: bool,
+}
+
+impl Standing {
+    /// Adds one account, of which a listener takes `units`.
+    fn weigh(&mut self, account: &crate::slots::Account, units: u64) {
+        let (Some(free), Some(room)) = (account.free(), account.room()) else { return };
+        let Some(free) = free.checked_div(units) else { return };
+        self.free = Some(self.free.map_or(free, |least| least.min(free)));
+        let room = (room as f64 * self.allowance).max(1.0);
+        let share = account.load() as f64 / room;
+        self.share = Some(self.share.map_or(share, |most| most.max(share)));
+        self.had_its_fill |= self.allowance < 1.0 && share >= 1.0;
+    }
+}
+
+/// Of two drawn by weight, the one of which a smaller share is in use. Two suffice to keep the
+/// load even, and unlike the least of all, they do not send everybody to one relay while the
+/// numbers are old (Mitzenmacher, The Power of Two Choices in Randomized Load Balancing).
+fn least_used(candidates: &[Candidate], rng: &mut fastrand::Rng) -> Option<Candidate> {
+    let first = draw(candidates, rng, |candidate| candidate.weight)?;
+    let weight_of_others =
+        |candidate: &Candidate| if candidate.at == first.at { 0.0 } else { candidate.weight };
+    let Some(second) = draw(candidates, rng, weight_of_others) else { return Some(first) };
+    let (one, other) = match (first.share, second.share) {
+        (Some(one), Some(other)) => (one, other),
+        // Without a limit there is no share: then the listeners count, for their weight.
+        _ => (first.load as f64 / first.weight, second.load as f64 / second.weight),
+    };
+    Some(if other < one { second } else { first })
+}
+
+/// Drawn in proportion to free slots × weight; among relays without a limit "most free" says
+/// nothing, and the least used is meant.
+fn most_free(candidates: &[Candidate], rng: &mut fastrand::Rng) -> Option<Candidate> {
+    if candidates.iter().any(|candidate| candidate.free.is_none()) {
+        return least_used(candidates, rng);
+    }
+    draw(candidates, rng, |candidate| candidate.free.unwrap_or(0) as f64 * candidate.weight)
+}
+
+/// Draws one in proportion to `weight`; `None` if all weights are zero.
+fn draw(
+    candidates: &[Candidate],
+    rng: &mut fastrand::Rng,
+    weight: impl Fn(&Candidate) -> f64,
+) -> Option<Candidate> {
+    let total: f64 = candidates.iter().map(&weight).sum();
+    let mut point = rng.f64() * total;
+    let mut last = None;
+    for candidate in candidates {
+        let weight = weight(candidate);
+        if weight > 0.0 {
+            last = Some(*candidate);
+            if point < weight {
+                break;
+            }
+        }
+        point -= weight;
+    }
+    last
+}
+
+impl Verdict {
+    /// How it stands, if it could take the listener.
+    pub fn candidate(&self) -> Option<&Candidate> {
+        match self {
+            Self::Candidate(candidate) => Some(candidate),
+            Self::Passed(_) => None,
+        }
+    }
+}
+
+impl Refusal {
+    /// What is to be said of the stream, once another mount was passed over for `reason`: "full"
+    /// outweighs "offline", which outweighs "unreachable".
+    fn or(self, reason: Reason) -> Self {
+        match (self, reason) {
+            (Self::Full, _) | (_, Reason::Full | Reason::Draining) => Self::Full,
+            (Self::Offline, _) | (_, Reason::Absent | Reason::Disabled) => Self::Offline,
+            (Self::Unreachable, Reason::Refusing | Reason::Down) => Self::Unreachable,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Draining => "draining",
+            Self::Disabled => "disabled",
+            Self::Refusing => "refuses connections",
+            Self::Down => "down",
+            Self::Absent => "not listed by its relay",
+            Self::Full => "full",
+        })
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "full",
+            Self::Offline => "offline",
+            Self::Unreachable => "unreachable",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,320 @@
+use std::time::Duration;
+
+use super::*;
+use crate::config::source::Sources;
+use crate::fleet::compile::{Outside, compile};
+use crate::icecast::{Activity, Limit, MountReport, Report};
+use crate::slots::{Evidence, Rules, begin_look, record};
+
+/// No environment and no secret files.
+struct Nothing;
+
+impl Outside for Nothing {
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn secret(&self, _: &std::path::Path) -> std::io::Result<String> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+}
+
+const RULES: Rules = Rules { rise: 2, fall: 3, slow_start: Duration::from_secs(30) };
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// A balancer's memory with a story told to it.
+struct Scene {
+    snapshot: Snapshot,
+    now: Moment,
+    rng: fastrand::Rng,
+}
+
+fn scene(yaml: &str) -> Scene {
+    let fleet = compile(&Sources::new("balancer.yaml", yaml), &Nothing).expect("a good example");
+    let snapshot = Snapshot::first(fleet, String::new());
+    Scene { snapshot, now: Duration::from_secs(100), rng: fastrand::Rng::with_seed(7) }
+}
+
+fn mount(name: &str, listeners: u64, limit: u64) -> MountReport {
+    MountReport {
+        name: name.to_owned(),
+        listeners: Some(listeners),
+        limit: Limit::Listeners(limit),
+        activity: Activity::Active,
+    }
+}
+
+impl Scene {
+    fn saw(&self, server: &str, mounts: Vec<MountReport>) {
+        let id = self.snapshot.fleet.server_named(server).expect("a server of the example");
+        let (slots, listed) = (self.snapshot.server(id).unwrap(), self.snapshot.listed(id));
+        let look = begin_look(slots, &listed, self.now);
+        record(slots, &listed, look, &Report { clients: None, mounts }, SETTLE);
+        slots.judge(Evidence::Good, self.now, RULES);
+    }
+
+    fn failed(&self, server: &str, evidence: Evidence, times: usize) {
+        let id = self.snapshot.fleet.server_named(server).expect("a server of the example");
+        for _ in 0..times {
+            self.snapshot.server(id).unwrap().judge(evidence, self.now, RULES);
+        }
+    }
+
+    /// Where a player of the first stream is sent.
+    fn ask(&mut self) -> String {
+        match assign(&self.snapshot, 0, self.now, &mut self.rng, true) {
+            Decision::Mount(mount) => mount.server.name.clone(),
+            Decision::Elsewhere(url) => url.to_str().unwrap().to_owned(),
+            Decision::Refused(refusal) => refusal.to_string(),
+        }
+    }
+
+    fn ask_times(&mut self, times: usize, answer: &str) -> usize {
+        (0..times).filter(|_| self.ask() == answer).count()
+    }
+
+    fn why_not(&self, at: usize) -> Option<Reason> {
+        match verdicts(&self.snapshot, 0, self.now).nth(at) {
+            Some(Verdict::Passed(reason)) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+const TWO: &str = "
+servers:
+  vienna: http://vienna.example.org:8000
+  berlin: http://berlin.example.org:8000
+balance: {headroom: 0}
+streams:
+  /x:
+";
+
+#[test]
+fn nobody_gets_more_than_its_free_slots_and_then_the_stream_is_full() {
+    let mut scene = scene(TWO);
+    scene.saw("vienna", vec![mount("/x", 8, 10)]);
+    scene.saw("berlin", vec![mount("/x", 7, 10)]);
+    let answers: Vec<String> = (0..7).map(|_| scene.ask()).collect();
+    let of = |name: &str| answers.iter().filter(|answer| *answer == name).count();
+    assert_eq!((of("vienna"), of("berlin"), of("full")), (2, 3, 2));
+}
+
+#[test]
+fn a_thousand_between_two_looks_are_spread_evenly_over_eight_equal_relays() {
+    for policy in ["least_used", "most_free"] {
+        let servers: String =
+            (0..8).map(|n| format!("  s{n}: http://s{n}.example.org:8000\n")).collect();
+        let yaml = format!(
+            "servers:\n{servers}balance: {{policy: {policy}, headroom: 0}}\nstreams: {{/x: }}\n"
+        );
+        let mut scene = scene(&yaml);
+        for n in 0..8 {
+            scene.saw(&format!("s{n}"), vec![mount("/x", 0, 150)]);
+        }
+        let mut sent = [0_u64; 8];
+        for _ in 0..1_000 {
+            let name = scene.ask();
+            sent[name[1..].parse::<usize>().expect("a relay")] += 1;
+        }
+        let (least, most) = (sent.iter().min().unwrap(), sent.iter().max().unwrap());
+        assert!(*most <= 150, "{policy}: no relay gets more than its free slots: {sent:?}");
+        assert!(*most as f64 / *least as f64 <= 1.3, "{policy}: {sent:?}");
+    }
+}
+
+#[test]
+fn the_shares_of_unlimited_relays_follow_their_weights() {
+    for policy in ["least_used", "weighted_random"] {
+        let yaml = format!(
+            "servers:
+  big: {{url: 'http://big.example.org:8000', weight: 3}}
+  small: http://small.example.org:8000
+balance: {{policy: {policy}}}
+streams: {{/x: }}"
+        );
+        let mut scene = scene(&yaml);
+        for server in ["big", "small"] {
+            let unlimited = MountReport { limit: Limit::Unlimited, ..mount("/x", 0, 0) };
+            scene.saw(server, vec![unlimited]);
+        }
+        let big = scene.ask_times(4_000, "big");
+        assert!((2_850..=3_150).contains(&big), "{policy}: {big} of 4000");
+    }
+}
+
+#[test]
+fn the_relay_with_the_smaller_share_in_use_gets_more() {
+    let mut scene = scene(TWO);
+    scene.saw("vienna", vec![mount("/x", 900, 1_000)]);
+    scene.saw("berlin", vec![mount("/x", 100, 1_000)]);
+    assert_eq!(scene.ask_times(100, "berlin"), 100);
+}
+
+#[test]
+fn a_higher_tier_is_used_only_when_the_lower_is_full_or_down() {
+    let mut scene = scene(
+        "servers:
+  near: http://near.example.org:8000
+  far: {url: 'http://far.example.org:8000', tier: 1}
+balance: {headroom: 0}
+streams: {/x: }",
+    );
+    scene.saw("near", vec![mount("/x", 0, 2)]);
+    scene.saw("far", vec![mount("/x", 0, 100)]);
+    assert_eq!([scene.ask(), scene.ask(), scene.ask()], ["near", "near", "far"]);
+    scene.saw("near", vec![mount("/x", 0, 100)]);
+    scene.failed("near", Evidence::Hard, 1);
+    assert_eq!(scene.ask(), "far");
+}
+
+#[test]
+fn draining_and_disabled_relays_get_nobody() {
+    for state in ["draining", "disabled"] {
+        let yaml = TWO.replace(
+            "vienna: http://vienna.example.org:8000",
+            &format!("vienna: {{url: 'http://vienna.example.org:8000', state: {state}}}"),
+        );
+        let mut scene = scene(&yaml);
+        scene.saw("vienna", vec![mount("/x", 0, 1_000)]);
+        scene.saw("berlin", vec![mount("/x", 99, 1_000)]);
+        assert_eq!(scene.ask_times(50, "berlin"), 50, "{state}");
+    }
+}
+
+#[test]
+fn a_relay_without_the_mount_gets_nobody() {
+    let mut scene = scene(TWO);
+    scene.saw("vienna", vec![mount("/y", 0, 1_000)]);
+    scene.saw("berlin", vec![mount("/x", 99, 1_000)]);
+    assert_eq!(scene.ask_times(50, "berlin"), 50);
+    assert_eq!(scene.why_not(0), Some(Reason::Absent));
+}
+
+#[test]
+fn a_relay_that_refuses_connections_gets_nobody_from_the_first_refusal_on() {
+    let mut scene = scene(TWO);
+    scene.saw("vienna", vec![mount("/x", 0, 1_000)]);
+    scene.saw("berlin", vec![mount("/x", 99, 1_000)]);
+    scene.failed("vienna", Evidence::Hard, 1);
+    assert_eq!(scene.ask_times(50, "berlin"), 50);
+    assert_eq!(scene.why_not(0), Some(Reason::Refusing));
+}
+
+#[test]
+fn a_relay_in_doubt_is_used_when_no_other_is_sure() {
+    let mut scene = scene(TWO);
+    scene.saw("vienna", vec![mount("/x", 0, 2)]);
+    scene.saw("berlin", vec![mount("/x", 0, 1)]);
+    scene.failed("vienna", Evidence::Soft, 1);
+    let answers: Vec<_> = (0..4).map(|_| scene.ask()).collect();
+    assert_eq!(answers, ["berlin", "vienna", "vienna", "full"]);
+}
+
+#[test]
+fn old_numbers_still_serve_by_the_ledger() {
+    let mut scene = scene(TWO);
+    scene.saw("vienna", vec![mount("/x", 0, 2)]);
+    scene.saw("berlin", vec![mount("/x", 0, 2)]);
+    scene.now += Duration::from_secs(3_600);
+    let answers: Vec<_> = (0..5).map(|_| scene.ask()).collect();
+    assert_eq!(answers.iter().filter(|answer| *answer == "full").count(), 1, "{answers:?}");
+}
+
+#[test]
+fn a_relay_down_by_time_out_is_a_last_guess_unless_panic_is_closed() {
+    for (panic, answer) in [("open", "vienna"), ("closed", "unreachable")] {
+        let yaml = TWO.replace("headroom: 0", &format!("panic: {panic}"));
+        let mut scene = scene(&yaml);
+        scene.saw("vienna", vec![mount("/x", 0, 100)]);
+        scene.failed("vienna", Evidence::Soft, 3);
+        scene.failed("berlin", Evidence::Hard, 3);
+        assert_eq!(scene.ask(), answer, "panic: {panic}");
+    }
+}
+
+#[test]
+fn a_recovered_relay_is_not_flooded() {
+    let mut scene = scene(TWO);
+    scene.saw("vienna", vec![mount("/x", 50, 100)]);
+    scene.saw("berlin", vec![mount("/x", 0, 100)]);
+    scene.failed("berlin", Evidence::Hard, 3);
+    scene.saw("berlin", vec![mount("/x", 0, 100)]);
+    scene.saw("berlin", vec![mount("/x", 0, 100)]);
+    // A tenth of berlin's slots, then vienna's; when those are gone the rest is better than a 503.
+    let answers: Vec<_> = (0..60).map(|_| scene.ask()).collect();
+    assert_eq!(answers.iter().filter(|answer| *answer == "berlin").count(), 10);
+    assert_eq!(scene.ask_times(100, "berlin"), 90);
+}
+
+#[test]
+fn an_idle_mount_on_demand_comes_after_proven_ones_and_before_a_refusal() {
+    let mut scene = scene(TWO);
+    let idle = MountReport { activity: Activity::Idle, ..mount("/x", 0, 100) };
+    scene.saw("vienna", vec![idle]);
+    scene.saw("berlin", vec![mount("/x", 0, 2)]);
+    assert_eq!([scene.ask(), scene.ask(), scene.ask()], ["berlin", "berlin", "vienna"]);
+}
+
+#[test]
+fn full_offline_and_unreachable_are_told_apart() {
+    let mut scene = scene(TWO);
+    scene.failed("vienna", Evidence::Hard, 1);
+    scene.failed("berlin", Evidence::Hard, 1);
+    assert_eq!(scene.ask(), "unreachable");
+    scene.saw("vienna", vec![]);
+    assert_eq!(scene.ask(), "offline");
+    scene.saw("berlin", vec![mount("/x", 5, 5)]);
+    assert_eq!(scene.ask(), "full");
+}
+
+#[test]
+fn a_stream_without_a_source_falls_back_and_a_full_one_does_not() {
+    let mut scene = scene(
+        "servers: {vienna: 'http://vienna.example.org:8000'}
+balance: {headroom: 0}
+streams:
+  /x: {fallback: /pause}
+  /pause: {fallback: 'https://example.org/sorry.ogg'}",
+    );
+    scene.saw("vienna", vec![mount("/x", 3, 3), mount("/pause", 0, 1)]);
+    assert_eq!(scene.ask(), "full");
+    scene.saw("vienna", vec![mount("/pause", 0, 1)]);
+    assert_eq!(scene.ask(), "vienna");
+    scene.saw("vienna", vec![]);
+    assert_eq!(scene.ask(), "https://example.org/sorry.ogg");
+}
+
+#[test]
+fn asking_without_taking_takes_nothing() {
+    let mut scene = scene(TWO);
+    scene.saw("vienna", vec![mount("/x", 0, 1)]);
+    scene.saw("berlin", vec![]);
+    for _ in 0..10 {
+        let decision = assign(&scene.snapshot, 0, scene.now, &mut scene.rng, false);
+        assert!(matches!(decision, Decision::Mount(_)));
+    }
+    assert_eq!([scene.ask(), scene.ask()], ["vienna", "full"]);
+}
+
+#[test]
+fn a_reload_keeps_every_promise_of_what_stays() {
+    let mut scene = scene(TWO);
+    scene.saw("vienna", vec![mount("/x", 0, 10)]);
+    scene.saw("berlin", vec![mount("/x", 0, 10)]);
+    assert_eq!(scene.ask_times(20, "full"), 0);
+    let fleet = compile(&Sources::new("balancer.yaml", TWO), &Nothing).unwrap();
+    scene.snapshot = scene.snapshot.successor(fleet, String::new());
+    assert_eq!(scene.ask(), "full");
+}
+
+#[test]
+fn a_relay_that_moved_is_another_relay() {
+    let mut scene = scene(TWO);
+    scene.saw("vienna", vec![mount("/x", 10, 10)]);
+    scene.saw("berlin", vec![mount("/x", 10, 10)]);
+    let moved = TWO.replace("vienna.example.org", "vienna2.example.org");
+    let fleet = compile(&Sources::new("balancer.yaml", moved), &Nothing).unwrap();
+    scene.snapshot = scene.snapshot.successor(fleet, String::new());
+    assert_eq!(scene.ask(), "vienna", "nothing is known of it, so it may work");
+}

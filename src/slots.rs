@@ -1,0 +1,290 @@
+//! The ledger: what was seen of each server and mount, what was promised since, and health.
+//!
+//! A redirect is a promise: the listener appears in the relay's own count only some moments later.
+//! Between two looks at a relay the ledger therefore counts `seen + reserved`, and a redirect
+//! happens only if [`reserve`] got a slot in every account that the listener will occupy: the
+//! mount's, the server's, and the server's bandwidth. Requests read and claim without a lock; only
+//! looks, of which each server has one at a time, write the rest.
+
+mod account;
+mod health;
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::counters::{Histogram, PollResults};
+use crate::fleet::Headroom;
+use crate::icecast::{Activity, Limit, MountReport, Report};
+
+pub use account::{Account, Terms};
+pub use health::{Evidence, Health, Rules};
+
+/// A moment of the monotonic clock, as the time since the program began.
+pub type Moment = Duration;
+
+/// What is known of one server.
+#[derive(Debug)]
+pub struct ServerSlots {
+    /// Clients of the whole relay against its `max_listeners`.
+    pub seats: Account,
+    /// Bits per second against its `max_bandwidth`.
+    pub bandwidth: Account,
+    /// Looks at it, by result.
+    pub polls: PollResults,
+    /// How long they took.
+    pub poll_duration: Histogram,
+    health: health::Cell,
+    /// When the last good look began, in milliseconds; [`NEVER`] before the first.
+    last_good: AtomicU64,
+    /// Whether it was asked at all.
+    asked: AtomicU8,
+    notes: Mutex<Notes>,
+}
+
+/// What operators are told of a server, beside its numbers.
+#[derive(Debug, Clone, Default)]
+pub struct Notes {
+    /// The statistics document in use.
+    pub source: Option<&'static str>,
+    /// Why the last look failed; `None` after a good one.
+    pub trouble: Option<String>,
+    /// Time of day of the last good look, in seconds since 1970.
+    pub last_success_unix: Option<f64>,
+}
+
+/// What is known of one mount.
+#[derive(Debug)]
+pub struct MountSlots {
+    /// Listeners against the mount's limit.
+    pub seats: Account,
+    presence: AtomicU8,
+}
+
+/// Whether a mount is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// Nobody has looked yet.
+    Unknown,
+    /// A stream flows.
+    Active,
+    /// Listed, but waiting for its first listener: unproven.
+    Idle,
+    /// The relay does not list it.
+    Absent,
+}
+
+/// One look at a server under way; see [`begin_look`].
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    began: Moment,
+}
+
+/// A configured mount as the ledger's writer needs it.
+#[derive(Debug)]
+pub struct Listed<'a> {
+    /// Its path on the relay.
+    pub path: &'a str,
+    /// Its ledger.
+    pub slots: &'a MountSlots,
+    /// Bits per second of one listener; zero where bandwidth is not limited.
+    pub bitrate: u64,
+}
+
+const NEVER: u64 = u64::MAX;
+
+/// Claims a slot for one listener in every account, or in none of them.
+///
+/// One compare-and-swap per account; a claim that fails later takes the earlier ones back.
+pub fn reserve(server: &ServerSlots, mount: &MountSlots, bitrate: u64) -> bool {
+    let claims = [(&mount.seats, 1), (&server.seats, 1), (&server.bandwidth, bitrate)];
+    for (at, (account, units)) in claims.iter().enumerate() {
+        if !account.claim(*units) {
+            for (account, units) in claims.iter().take(at) {
+                account.give_back(*units);
+            }
+            return false;
+        }
+    }
+    for (account, units) in claims {
+        account.commit(units);
+    }
+    true
+}
+
+/// Marks the start of a look. Everything promised after this moment stays reserved whatever the
+/// look brings, since it cannot have seen it.
+pub fn begin_look(server: &ServerSlots, mounts: &[Listed<'_>], now: Moment) -> Look {
+    server.seats.mark(now);
+    server.bandwidth.mark(now);
+    for mount in mounts {
+        mount.slots.seats.mark(now);
+    }
+    Look { began: now }
+}
+
+/// Enters what a good look saw. Reservations older than `settle` when the look began are part of
+/// what it saw, and end.
+pub fn record(
+    server: &ServerSlots,
+    mounts: &[Listed<'_>],
+    look: Look,
+    report: &Report,
+    settle: Duration,
+) {
+    let seen: HashMap<&str, &MountReport> =
+        report.mounts.iter().map(|mount| (mount.name.as_str(), mount)).collect();
+    let mut bits = 0_u64;
+    for mount in mounts {
+        let found = seen.get(mount.path).copied();
+        mount.slots.presence.store(Presence::of(found) as u8, Relaxed);
+        let listeners = found.and_then(|found| found.listeners).unwrap_or(0);
+        let limit = match found.map(|found| found.limit) {
+            Some(Limit::Listeners(limit)) => Some(limit),
+            _ => None,
+        };
+        mount.slots.seats.observe(look.began, listeners, limit, settle);
+        bits = bits.saturating_add(listeners.saturating_mul(mount.bitrate));
+    }
+    server.seats.observe(look.began, clients_of(report), None, settle);
+    server.bandwidth.observe(look.began, bits, None, settle);
+    server.last_good.store(millis(look.began), Relaxed);
+}
+
+/// The clients a relay serves, for its `<limits><clients>`: as it says, or else every listener and
+/// every source it lists, since Icecast counts both.
+fn clients_of(report: &Report) -> u64 {
+    report.clients.unwrap_or_else(|| {
+        let listeners: u64 = report.mounts.iter().filter_map(|mount| mount.listeners).sum();
+        let sources =
+            report.mounts.iter().filter(|mount| mount.activity == Activity::Active).count();
+        listeners.saturating_add(sources as u64)
+    })
+}
+
+fn millis(moment: Moment) -> u64 {
+    u64::try_from(moment.as_millis()).unwrap_or(NEVER - 1)
+}
+
+impl ServerSlots {
+    /// A server nobody has looked at yet.
+    pub fn new(seats: Terms, bandwidth: Terms) -> Self {
+        Self {
+            seats: Account::new(seats),
+            bandwidth: Account::new(bandwidth),
+            polls: PollResults::default(),
+            poll_duration: Histogram::new(&[
+                0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0,
+            ]),
+            health: health::Cell::default(),
+            last_good: AtomicU64::new(NEVER),
+            asked: AtomicU8::new(0),
+            notes: Mutex::default(),
+        }
+    }
+
+    /// How its last looks went.
+    pub fn health(&self) -> Health {
+        self.health.load()
+    }
+
+    /// Learns how a look ended, for its health; the new health is returned with the one before.
+    ///
+    /// A relay that is full refuses even to be looked at: it is well, but has no slot.
+    pub fn judge(&self, evidence: Evidence, now: Moment, rules: Rules) -> (Health, Health) {
+        self.asked.store(1, Relaxed);
+        if evidence == Evidence::Full {
+            self.seats.shut();
+        }
+        self.health.advance(evidence, now, rules)
+    }
+
+    /// Whether a look at it has ended, well or not.
+    pub fn was_asked(&self) -> bool {
+        self.asked.load(Relaxed) != 0
+    }
+
+    /// When the last good look began; `None` if there was none.
+    pub fn last_good(&self) -> Option<Moment> {
+        match self.last_good.load(Relaxed) {
+            NEVER => None,
+            millis => Some(Duration::from_millis(millis)),
+        }
+    }
+
+    /// Whether its numbers are too old to be believed.
+    pub fn is_stale(&self, now: Moment, stale_after: Duration) -> bool {
+        self.last_good().is_none_or(|seen| now.saturating_sub(seen) > stale_after)
+    }
+
+    /// Whether it is well and its numbers are believed.
+    pub fn is_up(&self, now: Moment, stale_after: Duration) -> bool {
+        self.health().is_up() && !self.is_stale(now, stale_after)
+    }
+
+    /// What operators are told of it.
+    pub fn notes(&self) -> Notes {
+        self.lock_notes().clone()
+    }
+
+    /// Changes what operators are told of it.
+    pub fn note(&self, change: impl FnOnce(&mut Notes)) {
+        change(&mut self.lock_notes());
+    }
+
+    fn lock_notes(&self) -> std::sync::MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl MountSlots {
+    /// A mount nobody has looked at yet.
+    pub fn new(terms: Terms) -> Self {
+        Self { seats: Account::new(terms), presence: AtomicU8::new(Presence::Unknown as u8) }
+    }
+
+    /// Whether it was there at the last good look.
+    pub fn presence(&self) -> Presence {
+        match self.presence.load(Relaxed) {
+            1 => Presence::Active,
+            2 => Presence::Idle,
+            3 => Presence::Absent,
+            _ => Presence::Unknown,
+        }
+    }
+}
+
+impl Presence {
+    fn of(found: Option<&MountReport>) -> Self {
+        match found.map(|mount| mount.activity) {
+            Some(Activity::Active) => Self::Active,
+            Some(Activity::Idle) => Self::Idle,
+            None => Self::Absent,
+        }
+    }
+
+    /// Its name in the status and in logs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Active => "active",
+            Self::Idle => "idle",
+            Self::Absent => "absent",
+        }
+    }
+}
+
+/// The terms of a relay's own limit. One slot stays free for the look itself: Icecast counts it,
+/// and a relay that is full to the last slot answers each look with 403 after a pause of 400 ms in
+/// which it serves nobody.
+pub fn seats_terms(max_listeners: Option<u64>) -> Terms {
+    let headroom = match max_listeners {
+        Some(limit) if limit > 1 => Headroom::Slots(1),
+        _ => Headroom::Slots(0),
+    };
+    Terms { max: max_listeners, headroom }
+}
+
+#[cfg(test)]
+mod tests;

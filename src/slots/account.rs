@@ -1,0 +1,222 @@
+//! One account of the ledger: a limit, what was seen against it, and what was promised since.
+//!
+//! `claimed` counts every unit ever promised. Those that a look must have seen by now are the
+//! `base`; the rest, `claimed − base`, is reserved. A claim succeeds while `claimed` is below the
+//! `ceiling`, which each look sets to `base + limit − headroom − seen`. So the request path needs
+//! one compare-and-swap, nothing has to be woken to let a reservation run out, and while nobody
+//! looks the ceiling stands still: stale numbers freeze.
+//!
+//! A look may lower the ceiling between a claim's load and its swap. That claim is then as if it
+//! had been made just before the look, under the older ceiling, which was safe as well.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::fleet::Headroom;
+
+use super::Moment;
+
+/// Units of one kind (listeners, bits per second) and how many more may be promised.
+#[derive(Debug)]
+pub struct Account {
+    /// Units promised, less those given back at once.
+    claimed: AtomicU64,
+    /// Units whose promise was kept in every account; never sinks.
+    committed: AtomicU64,
+    /// What `claimed` may reach.
+    ceiling: AtomicU64,
+    /// `seen − base`: added to `claimed`, the load.
+    offset: AtomicI64,
+    /// The limit less headroom; [`UNLIMITED`] without one.
+    room: AtomicU64,
+    /// What only looks and reloads need.
+    book: Mutex<Book>,
+}
+
+/// What the configuration says of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// The configured limit, if any; the smaller of it and the reported one holds.
+    pub max: Option<u64>,
+    /// What stays free.
+    pub headroom: Headroom,
+}
+
+#[derive(Debug)]
+struct Book {
+    terms: Terms,
+    /// The limit that the relay reported last.
+    reported: Option<u64>,
+    /// Units counted by the last good look.
+    seen: u64,
+    /// Units committed so early that this look must have seen them.
+    base: u64,
+    /// Nothing is free, whatever the numbers say, until the next good look.
+    shut: bool,
+    /// How many units were committed at past moments, oldest first.
+    marks: VecDeque<(Moment, u64)>,
+}
+
+const UNLIMITED: u64 = u64::MAX;
+
+/// At most this many marks are kept; in a longer `settle` they merely lie further apart.
+const MAX_MARKS: usize = 64;
+
+impl Account {
+    /// An account nobody has looked at: it has what its terms allow.
+    pub fn new(terms: Terms) -> Self {
+        let book =
+            Book { terms, reported: None, seen: 0, base: 0, shut: false, marks: VecDeque::new() };
+        let account = Self {
+            claimed: AtomicU64::new(0),
+            committed: AtomicU64::new(0),
+            ceiling: AtomicU64::new(0),
+            offset: AtomicI64::new(0),
+            room: AtomicU64::new(0),
+            book: Mutex::new(book),
+        };
+        account.balance(&account.book());
+        account
+    }
+
+    /// Promises `units`, if they are free. Follow it with [`commit`](Self::commit) or
+    /// [`give_back`](Self::give_back).
+    pub(super) fn claim(&self, units: u64) -> bool {
+        let ceiling = self.ceiling.load(Acquire);
+        self.claimed
+            .fetch_update(AcqRel, Acquire, |claimed| {
+                claimed.checked_add(units).filter(|sum| *sum <= ceiling)
+            })
+            .is_ok()
+    }
+
+    /// Keeps a promise.
+    pub(super) fn commit(&self, units: u64) {
+        self.committed.fetch_add(units, AcqRel);
+    }
+
+    /// Takes a promise back that was not committed.
+    pub(super) fn give_back(&self, units: u64) {
+        self.claimed.fetch_sub(units, AcqRel);
+    }
+
+    /// Remembers how much was promised up to now.
+    pub(super) fn mark(&self, now: Moment) {
+        let committed = self.committed.load(Acquire);
+        let mut book = self.book();
+        if book.marks.len() >= MAX_MARKS {
+            // Dropping every second one keeps the span and makes expiry later, never earlier.
+            let mut keep = false;
+            book.marks.retain(|_| {
+                keep = !keep;
+                keep
+            });
+        }
+        book.marks.push_back((now, committed));
+    }
+
+    /// Enters what a good look that began at `began` counted.
+    pub(super) fn observe(
+        &self,
+        began: Moment,
+        seen: u64,
+        reported: Option<u64>,
+        settle: Duration,
+    ) {
+        let mut book = self.book();
+        if let Some(settled) = began.checked_sub(settle) {
+            while let Some(&(marked, committed)) = book.marks.front() {
+                if marked > settled {
+                    break;
+                }
+                book.base = committed;
+                book.marks.pop_front();
+            }
+        }
+        book.seen = seen;
+        book.reported = reported;
+        book.shut = false;
+        self.balance(&book);
+    }
+
+    /// Has nothing free until the next good look.
+    pub(super) fn shut(&self) {
+        let mut book = self.book();
+        book.shut = true;
+        self.balance(&book);
+    }
+
+    /// Takes over what a new configuration says, keeping everything seen and promised.
+    pub fn adopt(&self, terms: Terms) {
+        let mut book = self.book();
+        book.terms = terms;
+        self.balance(&book);
+    }
+
+    /// The limit in force less headroom; `None`: unlimited.
+    pub fn room(&self) -> Option<u64> {
+        Some(self.room.load(Relaxed)).filter(|room| *room != UNLIMITED)
+    }
+
+    /// The limit in force; `None`: unlimited.
+    pub fn limit(&self) -> Option<u64> {
+        self.book().limit()
+    }
+
+    /// Units that may still be promised; `None`: unlimited.
+    pub fn free(&self) -> Option<u64> {
+        match self.ceiling.load(Acquire) {
+            UNLIMITED => None,
+            ceiling => Some(ceiling.saturating_sub(self.claimed.load(Acquire))),
+        }
+    }
+
+    /// Units in use: seen and reserved.
+    pub fn load(&self) -> u64 {
+        self.claimed.load(Acquire).saturating_add_signed(self.offset.load(Relaxed))
+    }
+
+    /// Units counted by the last good look.
+    pub fn seen(&self) -> u64 {
+        self.book().seen
+    }
+
+    /// Units promised that no look can have seen yet.
+    pub fn reserved(&self) -> u64 {
+        self.claimed.load(Acquire).saturating_sub(self.book().base)
+    }
+
+    /// Works out what the request path reads from what the book says.
+    fn balance(&self, book: &Book) {
+        let room = match book.limit() {
+            Some(limit) => limit.saturating_sub(book.terms.headroom.of(limit)),
+            None => UNLIMITED,
+        };
+        let ceiling = match room {
+            _ if book.shut => 0,
+            UNLIMITED => UNLIMITED,
+            room => book.base.saturating_add(room.saturating_sub(book.seen)),
+        };
+        let seen = i64::try_from(book.seen).unwrap_or(i64::MAX);
+        let base = i64::try_from(book.base).unwrap_or(i64::MAX);
+        self.offset.store(seen.saturating_sub(base), Relaxed);
+        self.room.store(room, Relaxed);
+        self.ceiling.store(ceiling, Release);
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    fn limit(&self) -> Option<u64> {
+        match (self.terms.max, self.reported) {
+            (Some(max), Some(reported)) => Some(max.min(reported)),
+            (max, reported) => max.or(reported),
+        }
+    }
+}

@@ -1,0 +1,367 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SETTLE: Duration = Duration::from_secs(5);
+
+fn at(seconds: f64) -> Moment {
+    Duration::from_secs_f64(seconds)
+}
+
+fn limited(max: u64) -> Terms {
+    Terms { max: Some(max), headroom: Headroom::Slots(0) }
+}
+
+const UNLIMITED: Terms = Terms { max: None, headroom: Headroom::Slots(0) };
+
+/// A server with one mount, `/x`.
+struct Ledger {
+    server: ServerSlots,
+    mount: MountSlots,
+}
+
+impl Ledger {
+    fn new(server: Terms, mount: Terms) -> Self {
+        Self { server: ServerSlots::new(server, UNLIMITED), mount: MountSlots::new(mount) }
+    }
+
+    fn reserve(&self) -> bool {
+        reserve(&self.server, &self.mount, 0)
+    }
+
+    fn reserve_all(&self) -> u64 {
+        (0..).take_while(|_| self.reserve()).count() as u64
+    }
+
+    fn listed(&self) -> [Listed<'_>; 1] {
+        [Listed { path: "/x", slots: &self.mount, bitrate: 0 }]
+    }
+
+    fn begin(&self, now: Moment) -> Look {
+        begin_look(&self.server, &self.listed(), now)
+    }
+
+    fn saw(&self, look: Look, listeners: u64) {
+        self.saw_report(look, &report(listeners, Limit::Unlimited));
+    }
+
+    fn saw_report(&self, look: Look, report: &Report) {
+        record(&self.server, &self.listed(), look, report, SETTLE);
+    }
+}
+
+fn report(listeners: u64, limit: Limit) -> Report {
+    let mount = MountReport {
+        name: "/x".to_owned(),
+        listeners: Some(listeners),
+        limit,
+        activity: Activity::Active,
+    };
+    Report { clients: None, mounts: vec![mount] }
+}
+
+#[test]
+fn a_redirect_takes_a_slot_before_any_look_can_see_it() {
+    let ledger = Ledger::new(UNLIMITED, limited(3));
+    assert_eq!(ledger.reserve_all(), 3);
+    assert_eq!(ledger.mount.seats.free(), Some(0));
+    assert_eq!(ledger.mount.seats.reserved(), 3);
+}
+
+#[test]
+fn a_look_in_flight_does_not_end_what_was_reserved_while_it_ran() {
+    let ledger = Ledger::new(UNLIMITED, limited(3));
+    let look = ledger.begin(at(10.0));
+    assert!(ledger.reserve());
+    ledger.saw(look, 0);
+    assert_eq!(ledger.mount.seats.free(), Some(2));
+}
+
+#[test]
+fn a_reservation_lasts_until_a_look_that_began_settle_later() {
+    let ledger = Ledger::new(UNLIMITED, limited(3));
+    assert!(ledger.reserve());
+    ledger.saw(ledger.begin(at(10.0)), 0);
+    ledger.saw(ledger.begin(at(14.9)), 1);
+    assert_eq!(ledger.mount.seats.reserved(), 1, "seen or not, it is still young");
+    ledger.saw(ledger.begin(at(15.0)), 1);
+    assert_eq!(ledger.mount.seats.reserved(), 0);
+    assert_eq!(ledger.mount.seats.free(), Some(2));
+}
+
+#[test]
+fn a_listener_who_never_arrives_gives_the_slot_back() {
+    let ledger = Ledger::new(UNLIMITED, limited(1));
+    assert!(ledger.reserve());
+    ledger.saw(ledger.begin(at(10.0)), 0);
+    assert!(!ledger.reserve());
+    ledger.saw(ledger.begin(at(16.0)), 0);
+    assert!(ledger.reserve());
+}
+
+#[test]
+fn while_nobody_looks_nothing_expires() {
+    let ledger = Ledger::new(UNLIMITED, limited(2));
+    assert_eq!(ledger.reserve_all(), 2);
+    for second in 0..100 {
+        // Looks begin and fail.
+        ledger.begin(at(f64::from(second)));
+    }
+    assert!(!ledger.reserve());
+}
+
+#[test]
+fn the_servers_own_limit_is_shared_by_its_mounts() {
+    let server = ServerSlots::new(limited(5), UNLIMITED);
+    let mounts = [MountSlots::new(limited(4)), MountSlots::new(limited(4))];
+    let taken = (0..8).filter(|at| reserve(&server, &mounts[at % 2], 0)).count();
+    assert_eq!(taken, 5);
+}
+
+#[test]
+fn a_slot_that_the_server_refuses_is_given_back_to_the_mount() {
+    let ledger = Ledger::new(limited(1), limited(10));
+    assert_eq!(ledger.reserve_all(), 1);
+    assert_eq!(ledger.mount.seats.free(), Some(9));
+}
+
+#[test]
+fn one_unlimited_mount_leaves_its_server_as_it_is() {
+    let server = ServerSlots::new(limited(100), UNLIMITED);
+    let (unlimited, other) = (MountSlots::new(UNLIMITED), MountSlots::new(limited(10)));
+    for _ in 0..30 {
+        assert!(reserve(&server, &unlimited, 0));
+    }
+    assert_eq!(server.seats.free(), Some(70));
+    assert!(reserve(&server, &other, 0));
+}
+
+#[test]
+fn bandwidth_is_shared_by_what_each_stream_takes_of_it() {
+    let server = ServerSlots::new(UNLIMITED, limited(10_000));
+    let (video, audio) = (MountSlots::new(UNLIMITED), MountSlots::new(UNLIMITED));
+    assert!(reserve(&server, &video, 9_000));
+    assert!(!reserve(&server, &video, 9_000));
+    assert!(reserve(&server, &audio, 1_000));
+    assert!(!reserve(&server, &audio, 1));
+}
+
+#[test]
+fn the_smaller_of_the_configured_and_the_reported_limit_holds() {
+    let ledger = Ledger::new(UNLIMITED, limited(10));
+    ledger.saw_report(ledger.begin(at(1.0)), &report(0, Limit::Listeners(4)));
+    assert_eq!(ledger.mount.seats.free(), Some(4));
+    ledger.saw_report(ledger.begin(at(2.0)), &report(0, Limit::Listeners(40)));
+    assert_eq!(ledger.mount.seats.free(), Some(10));
+}
+
+#[test]
+fn more_listeners_than_the_limit_leave_nothing_free() {
+    let ledger = Ledger::new(UNLIMITED, limited(3));
+    ledger.saw(ledger.begin(at(1.0)), 7);
+    assert_eq!(ledger.mount.seats.free(), Some(0));
+    assert!(!ledger.reserve());
+}
+
+#[test]
+fn headroom_stays_free() {
+    let terms = Terms { max: Some(100), headroom: Headroom::Auto };
+    assert_eq!(Ledger::new(UNLIMITED, terms).reserve_all(), 98);
+    let terms = Terms { max: Some(10), headroom: Headroom::Auto };
+    assert_eq!(Ledger::new(UNLIMITED, terms).reserve_all(), 9);
+    let terms = Terms { max: Some(9), headroom: Headroom::Auto };
+    assert_eq!(Ledger::new(UNLIMITED, terms).reserve_all(), 9);
+}
+
+#[test]
+fn a_server_that_refuses_looks_because_it_is_full_has_nothing_free_until_it_answers() {
+    let ledger = Ledger::new(limited(10), UNLIMITED);
+    let rules = Rules { rise: 2, fall: 3, slow_start: Duration::ZERO };
+    ledger.server.judge(Evidence::Full, at(1.0), rules);
+    assert!(!ledger.reserve());
+    assert_eq!(ledger.server.health(), Health::Up);
+    ledger.saw(ledger.begin(at(2.0)), 4);
+    assert!(ledger.reserve());
+}
+
+#[test]
+fn new_terms_keep_what_was_seen_and_promised() {
+    let ledger = Ledger::new(UNLIMITED, limited(10));
+    ledger.saw(ledger.begin(at(1.0)), 4);
+    assert!(ledger.reserve());
+    ledger.mount.seats.adopt(limited(20));
+    assert_eq!(ledger.mount.seats.free(), Some(15));
+    ledger.mount.seats.adopt(limited(3));
+    assert_eq!(ledger.mount.seats.free(), Some(0));
+}
+
+#[test]
+fn a_mount_that_is_not_listed_is_absent() {
+    let ledger = Ledger::new(UNLIMITED, UNLIMITED);
+    assert_eq!(ledger.mount.presence(), Presence::Unknown);
+    ledger.saw(ledger.begin(at(1.0)), 4);
+    assert_eq!(ledger.mount.presence(), Presence::Active);
+    ledger.saw_report(ledger.begin(at(2.0)), &Report::default());
+    assert_eq!(ledger.mount.presence(), Presence::Absent);
+}
+
+#[test]
+fn where_a_relay_does_not_tell_its_clients_sources_count_as_well() {
+    let ledger = Ledger::new(limited(10), UNLIMITED);
+    ledger.saw(ledger.begin(at(1.0)), 4);
+    assert_eq!(ledger.server.seats.free(), Some(5));
+}
+
+/// Threads that reserve while looks come in, against the one promise that matters.
+#[test]
+fn a_crowd_on_many_threads_never_gets_more_than_there_is() {
+    const SLOTS: u64 = 10_000;
+    let ledger = Arc::new(Ledger::new(limited(SLOTS), limited(SLOTS)));
+    let granted = Arc::new(AtomicU64::new(0));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            let (ledger, granted) = (Arc::clone(&ledger), Arc::clone(&granted));
+            scope.spawn(move || {
+                for _ in 0..SLOTS {
+                    if ledger.reserve() {
+                        granted.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+        scope.spawn(|| {
+            for millis in 0..1_000 {
+                // Every listener arrives at once, and is seen at once.
+                let look = ledger.begin(Duration::from_millis(millis));
+                let mut report = report(0, Limit::Unlimited);
+                report.clients = Some(0);
+                ledger.saw_report(look, &report);
+            }
+        });
+    });
+    assert_eq!(granted.load(Ordering::Relaxed), SLOTS);
+}
+
+/// What can happen to a relay and its ledger.
+#[derive(Debug, Clone)]
+enum Event {
+    /// A player asks; if redirected, it arrives at the relay this many milliseconds later, or
+    /// never.
+    Ask { arrives_after: Option<u64> },
+    /// One listener leaves.
+    Leave,
+    /// A look that takes this long; whether its answer gets through.
+    Look { takes: u64, good: bool },
+    /// Nothing, for this long.
+    Pass { millis: u64 },
+    /// The configuration is read again, with nothing changed.
+    Reload,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        // Players arrive within `settle`; that is what it is for.
+        6 => prop::option::weighted(0.9, 0_u64..4_500)
+            .prop_map(|arrives_after| Event::Ask { arrives_after }),
+        2 => Just(Event::Leave),
+        4 => (0_u64..400, prop::bool::weighted(0.8))
+            .prop_map(|(takes, good)| Event::Look { takes, good }),
+        3 => (1_u64..3_000).prop_map(|millis| Event::Pass { millis }),
+        1 => Just(Event::Reload),
+    ]
+}
+
+/// A relay as it really is, beside the ledger that only sees it now and then.
+struct World {
+    ledger: Ledger,
+    limit: u64,
+    now: u64,
+    listeners: u64,
+    on_their_way: Vec<u64>,
+    most: u64,
+}
+
+impl World {
+    fn new(limit: u64) -> Self {
+        let ledger = Ledger::new(limited(limit), limited(limit));
+        Self { ledger, limit, now: 0, listeners: 0, on_their_way: Vec::new(), most: 0 }
+    }
+
+    fn pass(&mut self, millis: u64) {
+        self.now += millis;
+        let before = self.on_their_way.len();
+        self.on_their_way.retain(|arrival| *arrival > self.now);
+        self.listeners += (before - self.on_their_way.len()) as u64;
+        self.most = self.most.max(self.listeners);
+    }
+
+    fn happen(&mut self, event: &Event) {
+        match *event {
+            Event::Ask { arrives_after } => {
+                if self.ledger.reserve()
+                    && let Some(delay) = arrives_after
+                {
+                    self.on_their_way.push(self.now + delay);
+                }
+                self.pass(0);
+            }
+            Event::Leave => self.listeners = self.listeners.saturating_sub(1),
+            Event::Look { takes, good } => {
+                let look = self.ledger.begin(Duration::from_millis(self.now));
+                // The relay counts at some moment of the look; its beginning is the worst.
+                let mut report = report(self.listeners, Limit::Listeners(self.limit));
+                report.clients = Some(self.listeners);
+                self.pass(takes);
+                if good {
+                    self.ledger.saw_report(look, &report);
+                }
+            }
+            Event::Pass { millis } => self.pass(millis),
+            Event::Reload => {
+                self.ledger.mount.seats.adopt(limited(self.limit));
+                self.ledger.server.seats.adopt(limited(self.limit));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn listeners_on_a_relay_never_exceed_its_limit(
+        limit in 1_u64..12,
+        events in prop::collection::vec(event(), 1..120),
+    ) {
+        let mut world = World::new(limit);
+        for event in &events {
+            world.happen(event);
+            prop_assert!(world.ledger.mount.seats.free().is_some_and(|free| free <= limit));
+        }
+        world.pass(10_000);
+        prop_assert!(world.most <= limit, "{} listeners on {limit} slots", world.most);
+    }
+
+    #[test]
+    fn every_reservation_runs_out_and_every_slot_is_used_again(
+        limit in 1_u64..12,
+        events in prop::collection::vec(event(), 1..120),
+    ) {
+        let mut world = World::new(limit);
+        for event in &events {
+            world.happen(event);
+        }
+        // Nobody asks any more, everybody leaves, and looks get through.
+        for _ in 0..8 {
+            world.happen(&Event::Pass { millis: 2_000 });
+            world.listeners = 0;
+            world.happen(&Event::Look { takes: 10, good: true });
+        }
+        prop_assert_eq!(world.ledger.mount.seats.reserved(), 0);
+        prop_assert_eq!(world.ledger.reserve_all(), limit);
+    }
+}

@@ -1,0 +1,210 @@
+//! What the balancer knows, told to people: the snapshot as JSON and as a page.
+//!
+//! Both are made from one [`Status`], so they cannot disagree.
+
+mod page;
+
+use serde::Serialize;
+
+use crate::select::{Candidate, Trust, Verdict, verdicts};
+use crate::slots::{Moment, Presence};
+use crate::state::{MountView, Snapshot, State};
+
+pub use page::{POLICY, page};
+
+/// Everything an operator may want to see, as of one moment.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// This program's version.
+    pub version: &'static str,
+    /// Seconds since it was started.
+    pub uptime_seconds: f64,
+    /// The configuration in force.
+    pub config: ConfigStatus,
+    /// The streams, in the configuration's order.
+    pub streams: Vec<StreamStatus>,
+    /// The servers, in the configuration's order.
+    pub servers: Vec<ServerStatus>,
+}
+
+/// The configuration in force, and one that was refused.
+#[derive(Debug, Serialize)]
+pub struct ConfigStatus {
+    /// SHA-256 of its text, in hexadecimal.
+    pub sha256: String,
+    /// When it was put in force, in seconds since 1970.
+    pub loaded_unix: f64,
+    /// The diagnostics of the configuration on disk, if it was refused.
+    pub refused: Option<String>,
+    /// Keys that were changed and take effect only after a restart.
+    pub restart_required: Vec<&'static str>,
+    /// Whether changes are noticed at once.
+    pub watching: bool,
+    /// What works, but deserves a word.
+    pub warnings: Vec<String>,
+}
+
+/// One stream.
+#[derive(Debug, Serialize)]
+pub struct StreamStatus {
+    /// What players ask for.
+    pub path: String,
+    /// Whether a player who asks now would be sent to a relay.
+    pub up: bool,
+    /// Slots that can be given away, in sum; absent: unlimited.
+    pub free: Option<u64>,
+    /// Its mounts, in the configuration's order.
+    pub mounts: Vec<MountStatus>,
+}
+
+/// One mount of a stream.
+#[derive(Debug, Serialize)]
+pub struct MountStatus {
+    /// The name of its server.
+    pub server: String,
+    /// Its path there.
+    pub mount: String,
+    /// `active`, `idle`, `absent` or `unknown`.
+    pub presence: &'static str,
+    /// Listeners at the last good look.
+    pub listeners: u64,
+    /// The most it accepts; absent: unlimited.
+    pub max_listeners: Option<u64>,
+    /// Redirects that no look can have seen yet.
+    pub reserved: u64,
+    /// Slots that can be given away; absent: unlimited.
+    pub free: Option<u64>,
+    /// Players sent to it for this stream since the start.
+    pub redirects: u64,
+    /// Its configured tier.
+    pub tier: u32,
+    /// Its configured weight.
+    pub weight: u32,
+    /// Whether it could take a player now.
+    pub candidate: bool,
+    /// Why it is passed over, or comes after others; absent: neither.
+    pub reason: Option<String>,
+}
+
+/// One server.
+#[derive(Debug, Serialize)]
+pub struct ServerStatus {
+    /// Its name.
+    pub name: String,
+    /// Where players are sent.
+    pub url: String,
+    /// `active`, `draining` or `disabled`, as configured.
+    pub state: &'static str,
+    /// `up`, `doubtful`, `down`, `recovering` or `unknown`.
+    pub health: &'static str,
+    /// Whether its numbers are believed.
+    pub up: bool,
+    /// The statistics document in use.
+    pub source: Option<&'static str>,
+    /// Seconds since its last good look.
+    pub age_seconds: Option<f64>,
+    /// Clients of all kinds at the last good look.
+    pub clients: u64,
+    /// Redirects that no look can have seen yet.
+    pub reserved: u64,
+    /// The most clients it accepts; absent: unlimited.
+    pub max_listeners: Option<u64>,
+    /// Clients it can still take; absent: unlimited.
+    pub free: Option<u64>,
+    /// Why its last look failed.
+    pub trouble: Option<String>,
+}
+
+impl Status {
+    /// The status as of `now`.
+    pub fn of(state: &State, now: Moment) -> Self {
+        let snapshot = state.load();
+        let reloads = state.reloads();
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: now.as_secs_f64(),
+            config: ConfigStatus {
+                sha256: snapshot.digest.clone(),
+                loaded_unix: reloads.last_success_unix,
+                refused: reloads.refused,
+                restart_required: reloads.restart_required,
+                watching: reloads.watching,
+                warnings: snapshot.fleet.warnings.clone(),
+            },
+            streams: streams(&snapshot, now),
+            servers: servers(&snapshot, now),
+        }
+    }
+}
+
+fn streams(snapshot: &Snapshot, now: Moment) -> Vec<StreamStatus> {
+    let streams = snapshot.streams().map(|(id, stream, _)| {
+        let verdicts: Vec<Verdict> = verdicts(snapshot, id, now).collect();
+        let candidates = verdicts.iter().filter_map(Verdict::candidate);
+        let free = candidates.clone().map(|candidate| candidate.free);
+        let mounts = snapshot.mounts(id).zip(&verdicts);
+        StreamStatus {
+            path: stream.path.clone(),
+            up: candidates.count() > 0,
+            free: free.sum::<Option<u64>>(),
+            mounts: mounts.map(|(mount, verdict)| MountStatus::of(&mount, verdict)).collect(),
+        }
+    });
+    streams.collect()
+}
+
+fn servers(snapshot: &Snapshot, now: Moment) -> Vec<ServerStatus> {
+    let servers = snapshot.servers().map(|(server, slots)| {
+        let notes = slots.notes();
+        ServerStatus {
+            name: server.name.clone(),
+            url: server.url.to_string(),
+            state: server.state.label(),
+            health: slots.health().label(),
+            up: slots.is_up(now, snapshot.fleet.poll.stale_after),
+            source: notes.source,
+            age_seconds: slots.last_good().map(|at| now.saturating_sub(at).as_secs_f64()),
+            clients: slots.seats.seen(),
+            reserved: slots.seats.reserved(),
+            max_listeners: slots.seats.limit(),
+            free: slots.seats.free(),
+            trouble: notes.trouble,
+        }
+    });
+    servers.collect()
+}
+
+impl MountStatus {
+    fn of(mount: &MountView<'_>, verdict: &Verdict) -> Self {
+        let seats = &mount.slots.seats;
+        Self {
+            server: mount.server.name.clone(),
+            mount: mount.config.path.clone(),
+            presence: mount.slots.presence().label(),
+            listeners: seats.seen(),
+            max_listeners: seats.limit(),
+            reserved: seats.reserved(),
+            free: mount.free(),
+            redirects: mount.redirects.get(),
+            tier: mount.config.tier,
+            weight: mount.config.weight,
+            candidate: verdict.candidate().is_some(),
+            reason: reason(mount, verdict),
+        }
+    }
+}
+
+/// Why a mount is passed over or comes after others.
+fn reason(mount: &MountView<'_>, verdict: &Verdict) -> Option<String> {
+    match verdict {
+        Verdict::Passed(reason) => Some(reason.to_string()),
+        Verdict::Candidate(Candidate { rank, .. }) => match rank.trust {
+            Trust::Sure if mount.slots.presence() == Presence::Idle => {
+                Some("waits for its first listener".to_owned())
+            }
+            Trust::Sure => None,
+            Trust::Doubtful => Some("in doubt: used when no other is sure".to_owned()),
+            Trust::Guess => Some("nothing is known: used when no other is left".to_owned()),
+        },
+    }
+}

@@ -1,0 +1,112 @@
+//! Files that must be refused, word by word, and files that must load.
+//!
+//! `UPDATE_FIXTURES=1 cargo test` writes the wording anew; read it before you commit it.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use icecast_balancer::config::source::Sources;
+use icecast_balancer::files;
+use icecast_balancer::fleet::compile::compile;
+
+use super::outside;
+
+const INVALID: usize = 125;
+const VALID: usize = 9;
+
+#[test]
+fn every_invalid_file_is_refused_in_the_expected_words() {
+    let found = yaml_in("tests/fixtures/config/invalid");
+    for path in &found {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let text = fs::read_to_string(path).unwrap();
+        let problems = compile(&Sources::new(name, text), &outside()).map(|_| ()).expect_err(name);
+        assert!(problems.iter().all(|problem| problem.help.is_some()), "{name}: no remedy");
+        assert!(problems.iter().all(|problem| problem.place.spot.is_some()), "{name}: no place");
+        let beside = path.with_extension("txt");
+        let words = format!("{problems}\n");
+        if env::var_os("UPDATE_FIXTURES").is_some() {
+            fs::write(&beside, &words).unwrap();
+        }
+        assert_eq!(words, fs::read_to_string(&beside).unwrap_or_default(), "{name}");
+    }
+    assert_eq!(found.len(), INVALID);
+}
+
+#[test]
+fn every_valid_file_loads_without_a_warning() {
+    let found = yaml_in("tests/fixtures/config/valid");
+    for path in &found {
+        let sources = Sources::new("balancer.yaml", fs::read_to_string(path).unwrap());
+        match compile(&sources, &outside()) {
+            Ok(fleet) => assert_eq!(fleet.warnings, Vec::<String>::new(), "{}", path.display()),
+            Err(problems) => panic!("{}:\n{problems}", path.display()),
+        }
+    }
+    assert_eq!(found.len(), VALID);
+}
+
+#[test]
+fn the_reference_and_every_example_load_without_a_warning() {
+    let mut paths = yaml_in("examples");
+    paths.push(root().join("examples/directory"));
+    paths.push(root().join("balancer.yaml"));
+    for path in &paths {
+        match compile(&files::read(path).unwrap(), &files::Disk) {
+            Ok(fleet) if path.ends_with("directory") => assert_eq!(fleet.streams.len(), 2),
+            Ok(fleet) => assert_eq!(fleet.warnings, Vec::<String>::new(), "{}", path.display()),
+            Err(problems) => panic!("{problems}"),
+        }
+    }
+    assert_eq!(paths.len(), 4);
+}
+
+#[test]
+fn every_configuration_in_the_documentation_loads() {
+    let mut loaded = 0;
+    for path in [root().join("README.md"), root().join("docs/configuration.md")] {
+        // The one that greets newcomers is written last.
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        for block in text.split("```yaml\n").skip(1) {
+            let yaml = block.split("```").next().unwrap();
+            // Kubernetes and Compose are shown in the same language.
+            if yaml.contains("streams:\n") {
+                let sources = Sources::new(&path, yaml);
+                if let Err(problems) = compile(&sources, &outside()) {
+                    panic!("{problems}");
+                }
+                loaded += 1;
+            }
+        }
+    }
+    assert!(loaded >= 2, "{loaded} blocks");
+}
+
+/// Keys that the reference must not forget.
+#[test]
+fn the_reference_has_every_key_that_the_documentation_has() {
+    let reference = fs::read_to_string(root().join("balancer.yaml")).unwrap();
+    let documentation = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let mut keys = 0;
+    for row in documentation.lines().filter(|line| line.starts_with("| `")) {
+        let cell = row.split('|').nth(1).unwrap();
+        for key in cell.split(',').map(|key| key.trim().trim_matches('`')) {
+            let key = key.rsplit('.').next().unwrap();
+            assert!(reference.contains(&format!("{key}:")), "`{key}` is not in balancer.yaml");
+            keys += 1;
+        }
+    }
+    assert!(keys >= 40, "{keys} keys");
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn yaml_in(folder: impl AsRef<Path>) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+    let is_yaml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "yaml");
+    let mut paths: Vec<PathBuf> = entries.filter(is_yaml).collect();
+    paths.sort();
+    paths
+}
