@@ -86,12 +86,18 @@ impl Balancer {
         find(&self.status()["servers"], "name", name)
     }
 
+    /// Why the stream `path` passes over its mount on `server`; null while it does not.
+    pub(crate) fn passed_over(&self, path: &str, server: &str) -> Value {
+        let stream = find(&self.status()["streams"], "path", path);
+        let mount = find(&stream["mounts"], "server", server);
+        if mount["candidate"] == false { mount["reason"].clone() } else { Value::Null }
+    }
+
     /// Waits until the status shows `server` with this health.
     pub(crate) fn wait_for_health(&self, server: &str, health: &str) {
-        let mut last = Value::Null;
-        eventually(&format!("{server} is shown {health}"), Duration::from_secs(30), || {
-            last = self.server(server);
-            (last["health"] == health).then_some(())
+        let what = format!("{server} is shown {health}");
+        eventually(&what, Duration::from_secs(30), || {
+            (self.server(server)["health"] == health).then_some(())
         });
     }
 
