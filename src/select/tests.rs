@@ -103,10 +103,11 @@ fn nobody_gets_more_than_its_free_slots_and_then_the_stream_is_full() {
 #[test]
 fn a_thousand_between_two_looks_are_spread_evenly_over_eight_equal_relays() {
     for policy in ["least_used", "most_free"] {
-        let servers: String =
-            (0..8).map(|n| format!("  s{n}: http://s{n}.example.org:8000\n")).collect();
+        let servers: Vec<String> =
+            (0..8).map(|n| format!("s{n}: 'http://s{n}.example.org:8000'")).collect();
+        let servers = servers.join(", ");
         let yaml = format!(
-            "servers:\n{servers}balance: {{policy: {policy}, headroom: 0}}\nstreams: {{/x: }}\n"
+            "servers: {{{servers}}}\nbalance: {{policy: {policy}, headroom: 0}}\nstreams: {{/x: }}\n"
         );
         let mut scene = scene(&yaml);
         for n in 0..8 {
@@ -115,7 +116,8 @@ fn a_thousand_between_two_looks_are_spread_evenly_over_eight_equal_relays() {
         let mut sent = [0_u64; 8];
         for _ in 0..1_000 {
             let name = scene.ask();
-            sent[name[1..].parse::<usize>().expect("a relay")] += 1;
+            let relay = name.strip_prefix('s').and_then(|n| n.parse::<usize>().ok());
+            sent[relay.expect("a relay")] += 1;
         }
         let (least, most) = (sent.iter().min().unwrap(), sent.iter().max().unwrap());
         assert!(*most <= 150, "{policy}: no relay gets more than its free slots: {sent:?}");

@@ -34,7 +34,7 @@ impl Ledger {
     }
 
     fn reserve_all(&self) -> u64 {
-        (0..).take_while(|_| self.reserve()).count() as u64
+        (0..1_000_000).take_while(|_| self.reserve()).count() as u64
     }
 
     fn listed(&self) -> [Listed<'_>; 1] {

@@ -1,4 +1,21 @@
-//! Tests against the library as a whole: one binary, one module for each part.
+//! Tests against the program as a whole: one binary, one module for each part of it.
+//!
+//! They run it in this process on free ports, with the demo relay for a relay; what only real
+//! Icecast and real players can show is in `tests/e2e`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../../examples/relay/relay.rs"]
+mod relay;
+mod support;
 
 mod config;
 mod icecast;
+mod redirect;

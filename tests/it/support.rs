@@ -1,0 +1,142 @@
+//! What the tests are told with: a balancer, relays and players.
+
+mod player;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use icecast_balancer::app::{App, Runtimes};
+use icecast_balancer::reload::{self, ReloadHandle};
+use icecast_balancer::state::State;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use player::{Answer, Player, raw};
+
+/// The longest wait for anything; a test that needs it has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A balancer that runs in this process, on ports of its own, with its file in a folder of its own.
+pub(crate) struct Balancer {
+    pub(crate) public: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) state: Arc<State>,
+    pub(crate) reload: ReloadHandle,
+    config: PathBuf,
+    stop: CancellationToken,
+    running: Option<JoinHandle<()>>,
+    _folder: Option<TempDir>,
+}
+
+/// The lines that every test's configuration begins with.
+pub(crate) const PORTS: &str = "listen: '127.0.0.1:0'\nadmin: '127.0.0.1:0'\n";
+
+impl Balancer {
+    /// Starts with this configuration (its ports are added) and waits until it is ready.
+    pub(crate) async fn start(yaml: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config = folder.path().join("balancer.yaml");
+        std::fs::write(&config, format!("{PORTS}{yaml}")).expect("a file can be written");
+        let mut balancer = Self::start_at(&config).await;
+        balancer._folder = Some(folder);
+        balancer
+    }
+
+    /// Starts with the configuration at a path and waits until it is ready.
+    pub(crate) async fn start_at(config: &Path) -> Self {
+        let loaded = reload::load(config).unwrap_or_else(|problems| panic!("{problems}"));
+        let app = App::bind(config.to_path_buf(), loaded).expect("free ports");
+        let stop = CancellationToken::new();
+        let here = Runtimes { public: Handle::current(), control: Handle::current() };
+        let mut balancer = Self {
+            public: app.public_addresses()[0],
+            admin: app.admin_address().expect("a bound port"),
+            state: app.state(),
+            reload: app.reload_handle(),
+            config: config.to_path_buf(),
+            stop: stop.clone(),
+            running: None,
+            _folder: None,
+        };
+        balancer.running = Some(tokio::spawn(async move {
+            app.run(here, stop.cancelled_owned()).await.expect("it ends when told to");
+        }));
+        eventually("the balancer is ready", async || {
+            balancer.admin_get("/readyz").await.status == 200
+        })
+        .await;
+        balancer
+    }
+
+    /// Where the configuration stands.
+    pub(crate) fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// Writes a new configuration (ports are added) in place.
+    pub(crate) fn edit(&self, yaml: &str) {
+        std::fs::write(&self.config, format!("{PORTS}{yaml}")).expect("a file can be written");
+    }
+
+    /// What a player that asks for `target` is told.
+    pub(crate) async fn get(&self, target: &str) -> Answer {
+        raw(self.public, &format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+            .await
+    }
+
+    /// What the admin port tells.
+    pub(crate) async fn admin_get(&self, path: &str) -> Answer {
+        raw(self.admin, &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+            .await
+    }
+
+    /// The status as JSON.
+    pub(crate) async fn status(&self) -> Value {
+        serde_json::from_str(&self.admin_get("/api/v1/status").await.body).expect("JSON")
+    }
+
+    /// The value of one series of `/metrics`, written as Prometheus prints it; `None` if absent.
+    pub(crate) async fn metric(&self, series: &str) -> Option<f64> {
+        let text = self.admin_get("/metrics").await.body;
+        text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
+    }
+
+    /// Waits until the balancer thinks this of a server (`up`, `down`, …).
+    pub(crate) async fn until_health(&self, server: &str, health: &str) {
+        eventually(&format!("{server} is {health}"), async || {
+            let status = self.status().await;
+            let servers = status["servers"].as_array().cloned().unwrap_or_default();
+            servers.iter().any(|known| known["name"] == server && known["health"] == health)
+        })
+        .await;
+    }
+
+    /// Ends it as a signal would, and waits for its end.
+    pub(crate) async fn stop(mut self) {
+        self.stop.cancel();
+        if let Some(running) = self.running.take() {
+            running.await.expect("it ends well");
+        }
+    }
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Waits until `condition` holds; fails with `what` if that takes too long.
+pub(crate) async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "this never came true: {what}");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
