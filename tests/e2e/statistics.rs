@@ -61,6 +61,7 @@ fn the_stylesheet_of_2010_tells_free_slots() {
     eventually("three slots are shown free", Duration::from_secs(15), || {
         (shown(&balancer, "mount_free_slots") == Some(3.0)).then_some(())
     });
+    assert_eq!(balancer.server("vienna")["source"], "load.xsl");
 }
 
 /// What the balancer shows of a relay with five slots that two people listen to.

@@ -24,7 +24,7 @@ impl Balancer {
         let folder = lab.folder("balancer", "root");
         let (port, admin, file) = (free_port(), free_port(), folder.join("balancer.yaml"));
         fs::write(&file, addressed(port, admin, config)).unwrap();
-        let process = Program::new(env!("CARGO_BIN_EXE_icecast-balancer"), "cargo")
+        let process = Program::balancer()
             .args(["serve".as_ref(), "-c".as_ref(), file.as_os_str()])
             .start(&folder);
         let mut balancer = Self { port, admin, file, process };

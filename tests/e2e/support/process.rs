@@ -47,9 +47,26 @@ impl Program {
         Self::of_user(name, package, getuid().is_root().then_some(user))
     }
 
+    /// The balancer itself.
+    pub(crate) fn balancer() -> Self {
+        Self::at(env!("CARGO_BIN_EXE_icecast-balancer"), None)
+    }
+
+    /// The example `name` of this package, which Cargo puts beside the tests.
+    pub(crate) fn example(name: &str) -> Self {
+        let here = std::env::current_exe().expect("this test is a file");
+        let built = here.ancestors().nth(2).expect("target/debug").join("examples").join(name);
+        assert!(built.is_file(), "{} is not built: run `cargo build --examples`", built.display());
+        Self::at(built.to_str().expect("a path in UTF-8"), None)
+    }
+
     fn of_user(name: &str, package: &str, user: Option<(&str, &str)>) -> Self {
-        require("setpriv", "util-linux");
         require(name, package);
+        Self::at(name, user)
+    }
+
+    fn at(name: &str, user: Option<(&str, &str)>) -> Self {
+        require("setpriv", "util-linux");
         // The kernel ends the program with the thread that started it, however that one ends.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]);
@@ -173,12 +190,8 @@ pub(crate) fn eventually<T>(
 
 /// Fails, with the remedy, unless `program` is installed.
 fn require(program: &str, package: &str) {
-    let found = if program.contains('/') {
-        Path::new(program).is_file()
-    } else {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
     assert!(
         found,
         "`{program}` is not installed: run `apt-get install --no-install-recommends {package}`, \
