@@ -11,7 +11,7 @@ use metrics_process::Collector;
 
 use crate::counters::{Histogram, Outcome, PollResult};
 use crate::fleet::ServerState;
-use crate::select::{Trust, Verdict, verdicts};
+use crate::select::{Client, Trust, Verdict, verdicts};
 use crate::server::Connections;
 use crate::slots::{Moment, Presence};
 use crate::state::{MountView, Snapshot, State};
@@ -156,7 +156,7 @@ impl Sheet {
         for (id, stream, _) in snapshot.streams() {
             let mut best: Option<Trust> = None;
             let mut free = Some(0_u64);
-            let mounts = snapshot.mounts(id).zip(verdicts(snapshot, id, now));
+            let mounts = snapshot.mounts(id).zip(verdicts(snapshot, id, Client::ANY, now));
             for (mount, verdict) in mounts {
                 self.mount(snapshot, &stream.path, &mount, now);
                 if let Verdict::Candidate(candidate) = verdict {

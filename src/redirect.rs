@@ -83,7 +83,7 @@ fn decide(snapshot: &Snapshot, head: &Parts, now: Moment, rng: &mut fastrand::Rn
     let Some(stream) = stream_at(snapshot, ask.path) else { return Reply::NotFound };
     // A player that only wants to know takes no slot.
     let take = head.method == Method::GET;
-    let (reply, outcome) = match assign(snapshot, stream, now, rng, take) {
+    let (reply, outcome) = match assign(snapshot, stream, ask.client, now, rng, take) {
         Decision::Mount(mount) => {
             if take {
                 mount.redirects.increment();

@@ -13,6 +13,13 @@ use crate::fleet::{Fallback, Panic, Policy, ServerState, StreamId};
 use crate::slots::{Health, Moment, Presence, reserve};
 use crate::state::{MountView, Snapshot};
 
+/// What matters of a listener's player.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client {
+    /// Connections it opens to a relay while the first still counts, at least 1.
+    pub connections: u64,
+}
+
 /// What is to be said of one mount for one listener.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Verdict {
@@ -108,6 +115,7 @@ pub enum Decision<'a> {
 pub fn assign<'a>(
     snapshot: &'a Snapshot,
     stream: StreamId,
+    client: Client,
     now: Moment,
     rng: &mut fastrand::Rng,
     take: bool,
@@ -115,7 +123,7 @@ pub fn assign<'a>(
     let mut asked = stream;
     // The configuration has no loop of fallbacks, so no chain is longer than the streams.
     for _ in 0..=snapshot.fleet.streams.len() {
-        let refusal = match assign_here(snapshot, asked, now, rng, take) {
+        let refusal = match assign_here(snapshot, asked, client, now, rng, take) {
             Ok(mount) => return Decision::Mount(mount),
             Err(refusal) => refusal,
         };
@@ -132,31 +140,37 @@ pub fn assign<'a>(
 fn assign_here<'a>(
     snapshot: &'a Snapshot,
     stream: StreamId,
+    client: Client,
     now: Moment,
     rng: &mut fastrand::Rng,
     take: bool,
 ) -> Result<MountView<'a>, Refusal> {
     loop {
-        let chosen = pick(snapshot, stream, now, rng)?;
+        let chosen = pick(snapshot, stream, client, now, rng)?;
         let mount = snapshot.mounts(stream).nth(chosen.at).ok_or(Refusal::Offline)?;
         // A slot that was free and cannot be had was taken by another request: each turn of this
         // loop is the progress of somebody.
-        if !take || reserve(mount.server_slots, mount.slots, mount.config.bitrate) {
+        if !take || take_slot(&mount, client) {
             return Ok(mount);
         }
     }
+}
+
+fn take_slot(mount: &MountView<'_>, client: Client) -> bool {
+    reserve(mount.server_slots, mount.slots, client.connections, mount.config.bitrate)
 }
 
 /// Chooses among the mounts of `stream`, taking nothing.
 pub fn pick(
     snapshot: &Snapshot,
     stream: StreamId,
+    client: Client,
     now: Moment,
     rng: &mut fastrand::Rng,
 ) -> Result<Candidate, Refusal> {
     let mut best = SmallVec::<[Candidate; 16]>::new();
     let mut refusal = Refusal::Unreachable;
-    for verdict in verdicts(snapshot, stream, now) {
+    for verdict in verdicts(snapshot, stream, client, now) {
         match verdict {
             Verdict::Passed(reason) => refusal = refusal.or(reason),
             Verdict::Candidate(candidate) => {
@@ -183,13 +197,23 @@ pub fn pick(
 pub fn verdicts(
     snapshot: &Snapshot,
     stream: StreamId,
+    client: Client,
     now: Moment,
 ) -> impl Iterator<Item = Verdict> {
-    snapshot.mounts(stream).enumerate().map(move |(at, mount)| judge(snapshot, at, &mount, now))
+    snapshot
+        .mounts(stream)
+        .enumerate()
+        .map(move |(at, mount)| judge(snapshot, at, &mount, client, now))
 }
 
 /// Says whether one mount could take a listener now.
-pub fn judge(snapshot: &Snapshot, at: usize, mount: &MountView<'_>, now: Moment) -> Verdict {
+pub fn judge(
+    snapshot: &Snapshot,
+    at: usize,
+    mount: &MountView<'_>,
+    client: Client,
+    now: Moment,
+) -> Verdict {
     let poll = &snapshot.fleet.poll;
     match mount.server.state {
         ServerState::Active => {}
@@ -209,7 +233,7 @@ pub fn judge(snapshot: &Snapshot, at: usize, mount: &MountView<'_>, now: Moment)
     standing.weigh(&mount.slots.seats, 1);
     standing.weigh(&mount.server_slots.seats, 1);
     standing.weigh(&mount.server_slots.bandwidth, mount.config.bitrate);
-    if standing.free == Some(0) {
+    if standing.free.is_some_and(|free| free < client.connections) {
         return Verdict::Passed(Reason::Full);
     }
     let trust = if standing.had_its_fill { trust.max(Trust::Doubtful) } else { trust };
@@ -315,6 +339,11 @@ fn draw(
         point -= weight;
     }
     last
+}
+
+impl Client {
+    /// A player of which nothing is known.
+    pub const ANY: Self = Self { connections: 1 };
 }
 
 impl Verdict {

@@ -14,7 +14,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::counters::{Histogram, PollResults};
+use crate::counters::{Counter, Histogram, PollResults};
 use crate::fleet::Headroom;
 use crate::icecast::{Activity, Limit, MountReport, Report};
 
@@ -35,6 +35,10 @@ pub struct ServerSlots {
     pub polls: PollResults,
     /// How long they took.
     pub poll_duration: Histogram,
+    /// Listeners sent to it.
+    pub redirected: Counter,
+    /// Listeners seen to arrive at mounts of ours, sent by us or not.
+    pub arrived: Counter,
     health: health::Cell,
     /// When the last good look began, in milliseconds; [`NEVER`] before the first.
     last_good: AtomicU64,
@@ -94,11 +98,13 @@ pub struct Listed<'a> {
 
 const NEVER: u64 = u64::MAX;
 
-/// Claims a slot for one listener in every account, or in none of them.
+/// Claims what a listener will occupy in every account, or in none of them: `connections` slots of
+/// the mount and of the server, and `bitrate` of its bandwidth.
 ///
 /// One compare-and-swap per account; a claim that fails later takes the earlier ones back.
-pub fn reserve(server: &ServerSlots, mount: &MountSlots, bitrate: u64) -> bool {
-    let claims = [(&mount.seats, 1), (&server.seats, 1), (&server.bandwidth, bitrate)];
+pub fn reserve(server: &ServerSlots, mount: &MountSlots, connections: u64, bitrate: u64) -> bool {
+    let claims =
+        [(&mount.seats, connections), (&server.seats, connections), (&server.bandwidth, bitrate)];
     for (at, (account, units)) in claims.iter().enumerate() {
         if !account.claim(*units) {
             for (account, units) in claims.iter().take(at) {
@@ -110,6 +116,7 @@ pub fn reserve(server: &ServerSlots, mount: &MountSlots, bitrate: u64) -> bool {
     for (account, units) in claims {
         account.commit(units);
     }
+    server.redirected.increment();
     true
 }
 
@@ -124,8 +131,8 @@ pub fn begin_look(server: &ServerSlots, mounts: &[Listed<'_>], now: Moment) -> L
     Look { began: now }
 }
 
-/// Enters what a good look saw. Reservations older than `settle` when the look began are part of
-/// what it saw, and end.
+/// Enters what a good look saw. Reservations end whose listeners it saw arrive, and those that are
+/// older than `settle`, since it must have seen them.
 pub fn record(
     server: &ServerSlots,
     mounts: &[Listed<'_>],
@@ -133,23 +140,48 @@ pub fn record(
     report: &Report,
     settle: Duration,
 ) {
-    let seen: HashMap<&str, &MountReport> =
+    let found: HashMap<&str, &MountReport> =
         report.mounts.iter().map(|mount| (mount.name.as_str(), mount)).collect();
-    let mut bits = 0_u64;
+    let mut total = Totals::default();
     for mount in mounts {
-        let found = seen.get(mount.path).copied();
-        mount.slots.presence.store(Presence::of(found) as u8, Relaxed);
+        let found = found.get(mount.path).copied();
+        let before = mount.slots.seats.seen();
         let listeners = found.and_then(|found| found.listeners).unwrap_or(0);
+        // What was there when it was looked at for the first time did not arrive since.
+        let known = mount.slots.presence() != Presence::Unknown;
+        let arrived = if known { listeners.saturating_sub(before) } else { 0 };
         let limit = match found.map(|found| found.limit) {
             Some(Limit::Listeners(limit)) => Some(limit),
             _ => None,
         };
-        mount.slots.seats.observe(look.began, listeners, limit, settle);
-        bits = bits.saturating_add(listeners.saturating_mul(mount.bitrate));
+        mount.slots.presence.store(Presence::of(found) as u8, Relaxed);
+        let early = mount.slots.seats.observe(look.began, listeners, arrived, limit, settle);
+        total.add(arrived, early, listeners, mount.bitrate);
     }
-    server.seats.observe(look.began, clients_of(report), None, settle);
-    server.bandwidth.observe(look.began, bits, None, settle);
+    server.arrived.add(total.arrived);
+    // The server's own count rises for others than listeners too: only those whom a mount saw
+    // arrive have arrived.
+    server.seats.observe(look.began, clients_of(report), total.early, None, settle);
+    server.bandwidth.observe(look.began, total.bits, total.early_bits, None, settle);
     server.last_good.store(millis(look.began), Relaxed);
+}
+
+/// Sums over the mounts of a look.
+#[derive(Default)]
+struct Totals {
+    arrived: u64,
+    early: u64,
+    bits: u64,
+    early_bits: u64,
+}
+
+impl Totals {
+    fn add(&mut self, arrived: u64, early: u64, listeners: u64, bitrate: u64) {
+        self.arrived = self.arrived.saturating_add(arrived);
+        self.early = self.early.saturating_add(early);
+        self.bits = self.bits.saturating_add(listeners.saturating_mul(bitrate));
+        self.early_bits = self.early_bits.saturating_add(early.saturating_mul(bitrate));
+    }
 }
 
 /// The clients a relay serves, for its `<limits><clients>`: as it says, or else every listener and
@@ -177,6 +209,8 @@ impl ServerSlots {
             poll_duration: Histogram::new(&[
                 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0,
             ]),
+            redirected: Counter::default(),
+            arrived: Counter::default(),
             health: health::Cell::default(),
             last_good: AtomicU64::new(NEVER),
             asked: AtomicU8::new(0),

@@ -6,7 +6,7 @@ mod page;
 
 use serde::Serialize;
 
-use crate::select::{Candidate, Trust, Verdict, verdicts};
+use crate::select::{Candidate, Client, Trust, Verdict, verdicts};
 use crate::slots::{Moment, Presence};
 use crate::state::{MountView, Snapshot, State};
 
@@ -139,7 +139,7 @@ impl Status {
 
 fn streams(snapshot: &Snapshot, now: Moment) -> Vec<StreamStatus> {
     let streams = snapshot.streams().map(|(id, stream, _)| {
-        let verdicts: Vec<Verdict> = verdicts(snapshot, id, now).collect();
+        let verdicts: Vec<Verdict> = verdicts(snapshot, id, Client::ANY, now).collect();
         let candidates = verdicts.iter().filter_map(Verdict::candidate);
         let free = candidates.clone().map(|candidate| candidate.free);
         let mounts = snapshot.mounts(id).zip(&verdicts);

@@ -25,6 +25,7 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// A balancer's memory with a story told to it.
 struct Scene {
     snapshot: Snapshot,
+    client: Client,
     now: Moment,
     rng: fastrand::Rng,
 }
@@ -32,7 +33,12 @@ struct Scene {
 fn scene(yaml: &str) -> Scene {
     let fleet = compile(&Sources::new("balancer.yaml", yaml), &Nothing).expect("a good example");
     let snapshot = Snapshot::first(fleet, String::new());
-    Scene { snapshot, now: Duration::from_secs(100), rng: fastrand::Rng::with_seed(7) }
+    Scene {
+        snapshot,
+        client: Client::ANY,
+        now: Duration::from_secs(100),
+        rng: fastrand::Rng::with_seed(7),
+    }
 }
 
 fn mount(name: &str, listeners: u64, limit: u64) -> MountReport {
@@ -62,7 +68,7 @@ impl Scene {
 
     /// Where a player of the first stream is sent.
     fn ask(&mut self) -> String {
-        match assign(&self.snapshot, 0, self.now, &mut self.rng, true) {
+        match assign(&self.snapshot, 0, self.client, self.now, &mut self.rng, true) {
             Decision::Mount(mount) => mount.server.name.clone(),
             Decision::Elsewhere(url) => url.to_str().unwrap().to_owned(),
             Decision::Refused(refusal) => refusal.to_string(),
@@ -74,7 +80,7 @@ impl Scene {
     }
 
     fn why_not(&self, at: usize) -> Option<Reason> {
-        match verdicts(&self.snapshot, 0, self.now).nth(at) {
+        match verdicts(&self.snapshot, 0, self.client, self.now).nth(at) {
             Some(Verdict::Passed(reason)) => Some(reason),
             _ => None,
         }
@@ -123,6 +129,17 @@ fn a_thousand_between_two_looks_are_spread_evenly_over_eight_equal_relays() {
         assert!(*most <= 150, "{policy}: no relay gets more than its free slots: {sent:?}");
         assert!(*most as f64 / *least as f64 <= 1.3, "{policy}: {sent:?}");
     }
+}
+
+#[test]
+fn a_player_that_opens_two_connections_is_not_sent_to_a_last_slot() {
+    let mut scene = scene(TWO);
+    scene.saw("vienna", vec![mount("/x", 9, 10)]);
+    scene.saw("berlin", vec![mount("/x", 0, 3)]);
+    scene.client = Client { connections: 2 };
+    assert_eq!([scene.ask(), scene.ask()], ["berlin", "full"]);
+    scene.client = Client::ANY;
+    assert_eq!(scene.ask_times(3, "full"), 1);
 }
 
 #[test]
@@ -293,7 +310,7 @@ fn asking_without_taking_takes_nothing() {
     scene.saw("vienna", vec![mount("/x", 0, 1)]);
     scene.saw("berlin", vec![]);
     for _ in 0..10 {
-        let decision = assign(&scene.snapshot, 0, scene.now, &mut scene.rng, false);
+        let decision = assign(&scene.snapshot, 0, Client::ANY, scene.now, &mut scene.rng, false);
         assert!(matches!(decision, Decision::Mount(_)));
     }
     assert_eq!([scene.ask(), scene.ask()], ["vienna", "full"]);

@@ -17,5 +17,6 @@ mod relay;
 mod support;
 
 mod config;
+mod demo_relay;
 mod icecast;
 mod redirect;
