@@ -1,6 +1,5 @@
 //! The demo's own relay is no Icecast, but what it plays is a stream to real players.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use crate::support::balancer::Balancer;
@@ -17,9 +16,10 @@ fn the_tone_of_the_demo_decodes_without_a_word_from_ffmpeg() {
     let (_relay, balancer) = demo(&lab);
 
     let said = Program::new("ffmpeg", "ffmpeg")
-        .args(["-nostdin", "-v", "warning", "-xerror", "-err_detect", "explode"])
-        .args(["-i", &balancer.url(TONE), "-t", "3", "-f", "null", "-"])
-        .run(Stdio::null());
+        .words("-nostdin -v warning -xerror -err_detect explode -i")
+        .args([balancer.url(TONE)])
+        .words("-t 3 -f null -")
+        .run(&lab.folder("ffmpeg", "nobody"));
 
     assert_eq!(said, (Some(0), String::new()));
 }

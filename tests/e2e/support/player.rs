@@ -1,5 +1,7 @@
 //! The players people use, each with the arguments that let it play without screen and speaker.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -69,7 +71,7 @@ impl Player {
         let screen = (self == Self::Xine).then(|| {
             let folder = lab.folder(&format!("screen-{name}"), "nobody");
             Program::new("Xvfb", "xvfb")
-                .args(["-displayfd", "1", "-ac", "-nolisten", "tcp", "-screen", "0", "640x480x24"])
+                .words("-displayfd 1 -ac -nolisten tcp -screen 0 640x480x24")
                 .start(&folder)
         });
         let program = match self {
@@ -78,47 +80,28 @@ impl Player {
                 .args([format!("uri={url}")]),
             Self::Xine => user("xine", "xine-ui")
                 .env("DISPLAY", display(screen.as_ref().expect("xine has a screen")))
-                .args(["-V", "none", "-A", "none", "-g", "--no-splash", "--no-lirc", url]),
-            Self::Mplayer => user("mplayer", "mplayer").args([
-                "-nolirc",
-                "-noconfig",
-                "all",
-                "-nocache",
-                "-vo",
-                "null",
-                "-ao",
-                "null",
-                url,
-            ]),
-            Self::Vlc => user("cvlc", "vlc-bin").args([
-                "-I",
-                "dummy",
-                "--no-color",
-                "--vout",
-                "dummy",
-                "--aout",
-                "adummy",
-                url,
-            ]),
-            Self::Mpv => user("mpv", "mpv").args(["--no-config", "--vo=null", "--ao=null", url]),
+                .words("-V none -A none -g --no-splash --no-lirc")
+                .args([url]),
+            Self::Mplayer => user("mplayer", "mplayer")
+                .words("-nolirc -noconfig all -nocache -vo null -ao null")
+                .args([url]),
+            Self::Vlc => user("cvlc", "vlc-bin")
+                .words("-I dummy --no-color --vout dummy --aout adummy")
+                .args([url]),
+            Self::Mpv => user("mpv", "mpv").words("--no-config --vo=null --ao=null").args([url]),
             Self::Ffplay => user("ffplay", "ffmpeg")
                 .env("SDL_VIDEODRIVER", "dummy")
                 .env("SDL_AUDIODRIVER", "dummy")
-                .args(["-hide_banner", "-nodisp", "-autoexit", url]),
-            Self::Ffmpeg => user("ffmpeg", "ffmpeg").args([
-                "-hide_banner",
-                "-nostdin",
-                "-re",
-                "-i",
-                url,
-                "-f",
-                "null",
-                "-",
-            ]),
-            Self::Curl => user("curl", "curl").args(["-sSL", "-o", "heard", url]),
-            Self::Wget => user("wget", "wget").args(["-nv", "-O", "heard", url]),
-            Self::Ogg123 => user("ogg123", "vorbis-tools").args(["-q", "-d", "null", url]),
-            Self::Mpg123 => user("mpg123", "mpg123").args(["-q", "-o", "dummy", url]),
+                .words("-hide_banner -nodisp -autoexit")
+                .args([url]),
+            Self::Ffmpeg => user("ffmpeg", "ffmpeg")
+                .words("-hide_banner -nostdin -re -i")
+                .args([url])
+                .words("-f null -"),
+            Self::Curl => user("curl", "curl").words("-sSL -o heard").args([url]),
+            Self::Wget => user("wget", "wget").words("-nv -O heard").args([url]),
+            Self::Ogg123 => user("ogg123", "vorbis-tools").words("-q -d null").args([url]),
+            Self::Mpg123 => user("mpg123", "mpg123").words("-q -o dummy").args([url]),
             Self::Chromium => chromium(&folder, url),
         };
         let player = program.env("HOME", &folder).env("LC_ALL", "C.UTF-8").start(&folder);
@@ -152,7 +135,7 @@ fn user(program: &str, package: &str) -> Program {
 }
 
 /// Chromium with a page that plays `url` and tells on the console how far it has come.
-fn chromium(folder: &std::path::Path, url: &str) -> Program {
+fn chromium(folder: &Path, url: &str) -> Program {
     let page = folder.join("page.html");
     let html = format!(
         "<!doctype html><audio src='{url}'></audio><script>
@@ -164,13 +147,12 @@ audio.addEventListener('timeupdate', () => {{
 audio.play();
 </script>"
     );
-    std::fs::write(&page, html).unwrap();
+    fs::write(&page, html).unwrap();
     Program::new_as(NOBODY, "chromium", "chromium")
-        .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
-        .args(["--mute-audio", "--no-first-run", "--disable-background-networking"])
-        .args(["--disable-component-update", "--disable-sync", "--disable-default-apps"])
-        .args(["--autoplay-policy=no-user-gesture-required", "--enable-logging=stderr"])
-        .args(["--proxy-server=direct://"])
+        .words("--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --mute-audio")
+        .words("--no-first-run --disable-background-networking --disable-component-update")
+        .words("--disable-sync --disable-default-apps --enable-logging=stderr")
+        .words("--autoplay-policy=no-user-gesture-required --proxy-server=direct://")
         .args(["--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"])
         .args([format!("--user-data-dir={}", folder.join("profile").display())])
         .args([format!("file://{}", page.display())])

@@ -20,7 +20,7 @@ const TAIL: usize = 6_000;
 
 /// Lines that are not shown then: what the test itself asked Icecast all the time, polls that went
 /// well, and what Chromium says where there is no desktop.
-const DULL: [&str; 3] = ["admin", ".xsl HTTP/1.1\" 200", "dbus"];
+const DULL: [&str; 3] = ["admin/", ".xsl HTTP/1.1\" 200", "dbus"];
 
 /// A running program. Dropping it ends it, and everything it started.
 pub(crate) struct Process {
@@ -33,6 +33,7 @@ pub(crate) struct Process {
 pub(crate) struct Program {
     command: Command,
     name: String,
+    input: Stdio,
 }
 
 impl Program {
@@ -74,7 +75,7 @@ impl Program {
             command.args(["--reuid", user, "--regid", group, "--clear-groups"]);
         }
         command.arg("--").arg(name);
-        Self { command, name: file_name(name) }
+        Self { command, name: file_name(name), input: Stdio::null() }
     }
 
     /// Adds arguments.
@@ -87,9 +88,20 @@ impl Program {
         self
     }
 
+    /// Adds the arguments in `words`, which are separated by spaces.
+    pub(crate) fn words(self, words: &str) -> Self {
+        self.args(words.split_whitespace())
+    }
+
     /// Sets an environment variable.
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// Lets it read `file`.
+    pub(crate) fn input(mut self, file: File) -> Self {
+        self.input = file.into();
         self
     }
 
@@ -99,7 +111,7 @@ impl Program {
         let out = File::create(&log).expect("the log can be created");
         self.command
             .current_dir(dir)
-            .stdin(Stdio::null())
+            .stdin(self.input)
             .stdout(out.try_clone().expect("a file handle"))
             .stderr(out)
             .process_group(0);
@@ -107,12 +119,12 @@ impl Program {
         Process { name: self.name, child, log }
     }
 
-    /// Runs it to its end with `input`; gives its exit code and all it printed.
-    pub(crate) fn run(mut self, input: Stdio) -> (Option<i32>, String) {
-        let output = self.command.stdin(input).output().expect("setpriv starts");
-        let mut printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        printed.push_str(&String::from_utf8_lossy(&output.stderr));
-        (output.status.code(), printed)
+    /// Runs it to its end in `dir`; gives its exit code and all it printed.
+    pub(crate) fn run(self, dir: &Path) -> (Option<i32>, String) {
+        let mut process = self.start(dir);
+        let what = format!("{} has ended", process.name);
+        let status = eventually(&what, Duration::from_secs(30), || process.ended());
+        (status.code(), process.printed())
     }
 }
 

@@ -75,9 +75,11 @@ scrape_configs:
 
 /// What `promtool check metrics` has to say of `metrics`, and its exit code.
 pub(crate) fn promtool_check(lab: &Lab, metrics: &str) -> (Option<i32>, String) {
-    let file = lab.folder("promtool", "nobody").join("metrics.txt");
+    let folder = lab.folder("promtool", "nobody");
+    let file = folder.join("metrics.txt");
     fs::write(&file, metrics).unwrap();
     Program::new("promtool", "prometheus")
         .args(["check", "metrics"])
-        .run(File::open(&file).unwrap().into())
+        .input(File::open(&file).unwrap())
+        .run(&folder)
 }

@@ -63,8 +63,8 @@ impl Source {
         let port = icecast.port();
         let folder = lab.folder(&format!("source-{port}{}", mount.replace('/', "-")), "nobody");
         let ffmpeg = Program::new("ffmpeg", "ffmpeg")
-            .args(["-hide_banner", "-nostdin", "-loglevel", "warning"])
-            .args(stream.arguments().split_whitespace())
+            .words("-hide_banner -nostdin -loglevel warning")
+            .words(stream.arguments())
             .args(["-ice_name", "a test"])
             .args([format!("icecast://source:{SOURCE_PASSWORD}@127.0.0.1:{port}{mount}")])
             .start(&folder);
