@@ -19,6 +19,7 @@ use crate::fleet::{Poll, Server, ServerState};
 use crate::icecast::{Activity, Limit, Report};
 use crate::slots::{Account, Evidence, Health, Listed, Rules, ServerSlots, begin_look, record};
 use crate::state::{Snapshot, State};
+use crate::waiting;
 
 use fetch::{Failure, Fetcher, Seen};
 
@@ -148,6 +149,7 @@ async fn look(
     tell_change(server, before, after, seen.as_ref().err());
     match seen {
         Ok(Seen::Report { report, source }) => {
+            waiting::usher(state, now);
             slots.note(|notes| {
                 notes.source = Some(source);
                 notes.trouble = None;

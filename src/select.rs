@@ -10,15 +10,9 @@ use std::fmt;
 use smallvec::SmallVec;
 
 use crate::fleet::{Fallback, Panic, Policy, ServerState, StreamId};
+use crate::player::{Client, Refusal};
 use crate::slots::{Health, Moment, Presence, reserve};
 use crate::state::{MountView, Snapshot};
-
-/// What matters of a listener's player.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Client {
-    /// Connections it opens to a relay while the first still counts, at least 1.
-    pub connections: u64,
-}
 
 /// What is to be said of one mount for one listener.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -84,17 +78,6 @@ pub enum Reason {
     Absent,
     /// It has no free slot.
     Full,
-}
-
-/// Why nobody gets the listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// Every mount that is present is full.
-    Full,
-    /// No relay that answers has the mount.
-    Offline,
-    /// No relay answers.
-    Unreachable,
 }
 
 /// What becomes of a listener.
@@ -172,7 +155,7 @@ pub fn pick(
     let mut refusal = Refusal::Unreachable;
     for verdict in verdicts(snapshot, stream, client, now) {
         match verdict {
-            Verdict::Passed(reason) => refusal = refusal.or(reason),
+            Verdict::Passed(reason) => refusal = heavier(refusal, reason),
             Verdict::Candidate(candidate) => {
                 match best.first().map(|first| candidate.rank.cmp(&first.rank)) {
                     Some(std::cmp::Ordering::Greater) => {}
@@ -341,11 +324,6 @@ fn draw(
     last
 }
 
-impl Client {
-    /// A player of which nothing is known.
-    pub const ANY: Self = Self { connections: 1 };
-}
-
 impl Verdict {
     /// How it stands, if it could take the listener.
     pub fn candidate(&self) -> Option<&Candidate> {
@@ -354,17 +332,24 @@ impl Verdict {
             Self::Passed(_) => None,
         }
     }
+
+    /// Slots of its `mount` that can be given away now: none of a mount that is passed over,
+    /// whatever its ledger says; `None`: unlimited.
+    pub fn free(&self, mount: &MountView<'_>) -> Option<u64> {
+        match self {
+            Self::Candidate(candidate) => candidate.free,
+            Self::Passed(_) => mount.free().map(|_| 0),
+        }
+    }
 }
 
-impl Refusal {
-    /// What is to be said of the stream, once another mount was passed over for `reason`: "full"
-    /// outweighs "offline", which outweighs "unreachable".
-    fn or(self, reason: Reason) -> Self {
-        match (self, reason) {
-            (Self::Full, _) | (_, Reason::Full | Reason::Draining) => Self::Full,
-            (Self::Offline, _) | (_, Reason::Absent | Reason::Disabled) => Self::Offline,
-            (Self::Unreachable, Reason::Refusing | Reason::Down) => Self::Unreachable,
-        }
+/// What is to be said of a stream, once another of its mounts was passed over for `reason`: "full"
+/// outweighs "offline", which outweighs "unreachable".
+fn heavier(refusal: Refusal, reason: Reason) -> Refusal {
+    match (refusal, reason) {
+        (Refusal::Full, _) | (_, Reason::Full | Reason::Draining) => Refusal::Full,
+        (Refusal::Offline, _) | (_, Reason::Absent | Reason::Disabled) => Refusal::Offline,
+        (Refusal::Unreachable, Reason::Refusing | Reason::Down) => Refusal::Unreachable,
     }
 }
 
@@ -377,16 +362,6 @@ impl fmt::Display for Reason {
             Self::Down => "down",
             Self::Absent => "not listed by its relay",
             Self::Full => "full",
-        })
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full => "full",
-            Self::Offline => "offline",
-            Self::Unreachable => "unreachable",
         })
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::counters::{Counter, Outcomes, Totals};
 use crate::fleet::{Fleet, Headroom, Mount, Server, ServerId, Stream, StreamId};
+use crate::queue::Queue;
 use crate::slots::{Listed, Moment, MountSlots, ServerSlots, Terms, seats_terms};
 
 /// The handle that everybody shares.
@@ -68,6 +69,7 @@ struct SharedMount {
 #[derive(Debug)]
 struct StreamState {
     outcomes: Arc<Outcomes>,
+    queue: Arc<Queue>,
     mounts: Vec<MountState>,
 }
 
@@ -199,8 +201,13 @@ impl Snapshot {
     }
 
     /// The requests of a stream by outcome.
-    pub fn outcomes(&self, id: StreamId) -> Option<&Outcomes> {
-        self.streams.get(id).map(|stream| &*stream.outcomes)
+    pub fn outcomes(&self, id: StreamId) -> Option<&Arc<Outcomes>> {
+        self.streams.get(id).map(|stream| &stream.outcomes)
+    }
+
+    /// Those who wait for a slot of a stream.
+    pub fn queue(&self, id: StreamId) -> Option<&Arc<Queue>> {
+        self.streams.get(id).map(|stream| &stream.queue)
     }
 
     /// The mounts of a stream, in the configuration's order.
@@ -287,10 +294,12 @@ impl StreamState {
             })
         });
         let mounts = mounts.collect();
-        let outcomes = known
-            .and_then(|(before, id)| Some(Arc::clone(&before.streams.get(id)?.outcomes)))
-            .unwrap_or_default();
-        Self { outcomes, mounts }
+        let known = known.and_then(|(before, id)| before.streams.get(id));
+        Self {
+            outcomes: known.map(|known| Arc::clone(&known.outcomes)).unwrap_or_default(),
+            queue: known.map(|known| Arc::clone(&known.queue)).unwrap_or_default(),
+            mounts,
+        }
     }
 }
 

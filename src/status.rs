@@ -6,7 +6,8 @@ mod page;
 
 use serde::Serialize;
 
-use crate::select::{Candidate, Client, Trust, Verdict, verdicts};
+use crate::player::Client;
+use crate::select::{Candidate, Trust, Verdict, verdicts};
 use crate::slots::{Moment, Presence};
 use crate::state::{MountView, Snapshot, State};
 
@@ -53,6 +54,8 @@ pub struct StreamStatus {
     pub up: bool,
     /// Slots that can be given away, in sum; absent: unlimited.
     pub free: Option<u64>,
+    /// Players held until a slot frees.
+    pub waiting: usize,
     /// Its mounts, in the configuration's order.
     pub mounts: Vec<MountStatus>,
 }
@@ -111,6 +114,10 @@ pub struct ServerStatus {
     pub max_listeners: Option<u64>,
     /// Clients it can still take; absent: unlimited.
     pub free: Option<u64>,
+    /// Listeners sent to it since the start.
+    pub redirected: u64,
+    /// Listeners seen to arrive on its mounts, sent by us or not.
+    pub arrived: u64,
     /// Why its last look failed.
     pub trouble: Option<String>,
 }
@@ -147,6 +154,7 @@ fn streams(snapshot: &Snapshot, now: Moment) -> Vec<StreamStatus> {
             path: stream.path.clone(),
             up: candidates.count() > 0,
             free: free.sum::<Option<u64>>(),
+            waiting: snapshot.queue(id).map_or(0, |queue| queue.waiting()),
             mounts: mounts.map(|(mount, verdict)| MountStatus::of(&mount, verdict)).collect(),
         }
     });
@@ -168,6 +176,8 @@ fn servers(snapshot: &Snapshot, now: Moment) -> Vec<ServerStatus> {
             reserved: slots.seats.reserved(),
             max_listeners: slots.seats.limit(),
             free: slots.seats.free(),
+            redirected: slots.redirected.get(),
+            arrived: slots.arrived.get(),
             trouble: notes.trouble,
         }
     });
@@ -184,7 +194,7 @@ impl MountStatus {
             listeners: seats.seen(),
             max_listeners: seats.limit(),
             reserved: seats.reserved(),
-            free: mount.free(),
+            free: verdict.free(mount),
             redirects: mount.redirects.get(),
             tier: mount.config.tier,
             weight: mount.config.weight,

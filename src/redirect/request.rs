@@ -8,7 +8,7 @@ use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODI
 use http::request::Parts;
 use http::{Method, Version};
 
-use crate::select::Client;
+use crate::player::Client;
 
 use super::reply::Reply;
 
@@ -36,16 +36,18 @@ pub(super) fn check(head: &Parts) -> Result<Ask<'_>, Reply> {
         return Err(Reply::BadMethod);
     }
     check_host(&head.headers, head.version)?;
-    if head.headers.contains_key(TRANSFER_ENCODING) && head.headers.contains_key(CONTENT_LENGTH) {
-        return Err(Reply::Bad("Content-Length and Transfer-Encoding exclude each other"));
+    if ![Method::GET, Method::HEAD, Method::OPTIONS].contains(&head.method) {
+        return Err(Reply::BadMethod);
     }
-    let path = head.uri.path();
+    // Beside a Content-Length it could be read in two ways, and hyper does not tell whether there
+    // was one. No player sends it.
+    if head.headers.contains_key(TRANSFER_ENCODING) {
+        return Err(Reply::Bad("Transfer-Encoding is not for requests of players"));
+    }
     if head.method == Method::OPTIONS {
         return Err(Reply::Preflight);
     }
-    if head.method != Method::GET && head.method != Method::HEAD {
-        return Err(Reply::BadMethod);
-    }
+    let path = head.uri.path();
     if !path.starts_with('/') {
         return Err(Reply::Bad("the request's target must be a path"));
     }
@@ -66,6 +68,12 @@ fn client(headers: &HeaderMap) -> Client {
     let agent = headers.get(USER_AGENT).map_or(&[][..], HeaderValue::as_bytes);
     let twice = [&b"VLC/"[..], b"xine/"].into_iter().any(|name| agent.starts_with(name));
     Client { connections: if twice { 2 } else { 1 } }
+}
+
+/// Whether a body follows the head, or is said to.
+pub(super) fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING)
+        || headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
 }
 
 /// Old players speak HTTP/1.0 and send no Host; for everybody else it is required, once.

@@ -337,3 +337,19 @@ fn a_relay_that_moved_is_another_relay() {
     scene.snapshot = scene.snapshot.successor(fleet, String::new());
     assert_eq!(scene.ask(), "vienna", "nothing is known of it, so it may work");
 }
+
+#[test]
+fn streams_that_share_a_mount_share_its_slots() {
+    let mut scene = scene(
+        "servers: {vienna: 'http://vienna.example.org:8000'}
+balance: {headroom: 0}
+streams:
+  /x:
+  /y: {mounts: {vienna: /x}}",
+    );
+    scene.saw("vienna", vec![mount("/x", 0, 2)]);
+    assert_eq!(scene.ask(), "vienna");
+    let other = assign(&scene.snapshot, 1, Client::ANY, scene.now, &mut scene.rng, true);
+    assert!(matches!(other, Decision::Mount(_)));
+    assert_eq!(scene.ask(), "full");
+}
