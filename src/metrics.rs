@@ -77,6 +77,7 @@ const GAUGES: &[(&str, &str)] = &[
     ("config_watch_active", "Whether changes of the configuration are noticed at once."),
     ("config_restart_required", "Whether the configuration changes what only a restart applies."),
     ("panic_mode", "Whether some stream's players are sent where nothing is known for certain."),
+    ("network_hold", "Whether our own network is taken to be at fault, since most relays fail."),
     ("connections", "Connections of players."),
     ("build_info", "Always 1; the labels are the version and the compiler."),
 ];
@@ -128,6 +129,7 @@ impl Sheet {
         ] {
             self.counter("config_reloads_total", &[("result", result)], counter.get());
         }
+        self.gauge("network_hold", &[], flag(state.network_hold()));
         self.gauge("config_info", &[("sha256", &*snapshot.digest)], 1.0);
         self.gauge("config_watch_active", &[], flag(reloads.watching));
         let restart = !reloads.restart_required.is_empty();

@@ -4,6 +4,7 @@
 //! asked often and an idle one seldom. A relay that hangs holds up its own task and nobody else's.
 
 mod fetch;
+mod hold;
 mod resolve;
 
 use std::sync::Arc;
@@ -141,7 +142,12 @@ async fn look(
         Err(failure) => (failure.result, failure.evidence),
     };
     slots.polls.of(result).increment();
-    let rules = Rules { rise: poll.rise, fall: poll.fall, slow_start: poll.slow_start };
+    let rules = Rules {
+        rise: poll.rise,
+        fall: poll.fall,
+        slow_start: poll.slow_start,
+        hold: hold::judge(state, snapshot, slots, evidence, now),
+    };
     if let Ok(Seen::Report { report, .. }) = &seen {
         record(slots, &mounts, look, report, snapshot.fleet.balance.settle);
     }

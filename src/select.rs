@@ -47,8 +47,8 @@ pub struct Rank {
     pub trust: Trust,
     /// The configured tier.
     pub tier: u32,
-    /// A mount on demand that no listener has woken yet: listed, but unproven.
-    pub idle: bool,
+    /// Whether its stream is proven.
+    pub proof: Proof,
 }
 
 /// How much the numbers of a relay can be trusted.
@@ -56,11 +56,22 @@ pub struct Rank {
 pub enum Trust {
     /// It answered lately and well.
     Sure,
-    /// It failed a look or two, its numbers are old, or it has just come back and had its fill for
-    /// the moment: by the ledger it has a slot.
+    /// It failed a look or two, its numbers are old, its stream stands still, or it has just come
+    /// back and had its fill for the moment: by the ledger it has a slot.
     Doubtful,
     /// Nothing is known for certain; it may work.
     Guess,
+}
+
+/// Whether a mount's stream is proven to flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Proof {
+    /// It flows.
+    Flows,
+    /// A mount on demand that waits for its first listener, and may answer it 404.
+    Asleep,
+    /// Its first listener is on the way; one at a time is enough to wake it.
+    Waking,
 }
 
 /// Why a mount is passed over.
@@ -219,20 +230,26 @@ pub fn judge(
     if standing.free.is_some_and(|free| free < client.connections) {
         return Verdict::Passed(Reason::Full);
     }
-    let trust = if standing.had_its_fill { trust.max(Trust::Doubtful) } else { trust };
-    let doubt = if trust == Trust::Sure { 1.0 } else { 0.5 };
+    let hold_back = standing.had_its_fill || mount.slots.stands_still();
+    let trust = if hold_back { trust.max(Trust::Doubtful) } else { trust };
+    let in_doubt = trust != Trust::Sure || mount.server_slots.misses_arrivals();
+    let doubt = if in_doubt { 0.5 } else { 1.0 };
     Verdict::Candidate(Candidate {
         at,
-        rank: Rank {
-            trust,
-            tier: mount.config.tier,
-            idle: mount.slots.presence() == Presence::Idle,
-        },
+        rank: Rank { trust, tier: mount.config.tier, proof: proof(mount) },
         weight: f64::from(mount.config.weight) * allowance * doubt,
         load: mount.slots.seats.load(),
         free: standing.free,
         share: standing.share,
     })
+}
+
+fn proof(mount: &MountView<'_>) -> Proof {
+    match (mount.slots.presence(), mount.slots.seats.load()) {
+        (Presence::Idle, 0) => Proof::Asleep,
+        (Presence::Idle, _) => Proof::Waking,
+        _ => Proof::Flows,
+    }
 }
 
 fn trust(snapshot: &Snapshot, mount: &MountView<'_>, now: Moment) -> Result<Trust, Reason> {

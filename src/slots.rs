@@ -7,11 +7,12 @@
 //! looks, of which each server has one at a time, write the rest.
 
 mod account;
+mod flow;
 mod health;
 
 use std::collections::HashMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::counters::{Counter, Histogram, PollResults};
@@ -43,7 +44,10 @@ pub struct ServerSlots {
     /// When the last good look began, in milliseconds; [`NEVER`] before the first.
     last_good: AtomicU64,
     /// Whether it was asked at all.
-    asked: AtomicU8,
+    asked: AtomicBool,
+    /// Whether those who are sent do not arrive.
+    arrivals_missing: AtomicBool,
+    arrivals: Mutex<flow::Arrivals>,
     notes: Mutex<Notes>,
 }
 
@@ -64,6 +68,8 @@ pub struct MountSlots {
     /// Listeners against the mount's limit.
     pub seats: Account,
     presence: AtomicU8,
+    stands_still: AtomicBool,
+    flow: Mutex<flow::Flow>,
 }
 
 /// Whether a mount is there.
@@ -155,10 +161,16 @@ pub fn record(
             _ => None,
         };
         mount.slots.presence.store(Presence::of(found) as u8, Relaxed);
+        let still =
+            lock(&mount.slots.flow).stands_still(found.and_then(|found| found.bytes), look.began);
+        mount.slots.stands_still.store(still, Relaxed);
         let early = mount.slots.seats.observe(look.began, listeners, arrived, limit, settle);
         total.add(arrived, early, listeners, mount.bitrate);
     }
     server.arrived.add(total.arrived);
+    let (sent, arrived) = (server.redirected.get(), server.arrived.get());
+    let missing = lock(&server.arrivals).are_missing(sent, arrived, look.began);
+    server.arrivals_missing.store(missing, Relaxed);
     // The server's own count rises for others than listeners too: only those whom a mount saw
     // arrive have arrived.
     server.seats.observe(look.began, clients_of(report), total.early, None, settle);
@@ -195,6 +207,11 @@ fn clients_of(report: &Report) -> u64 {
     })
 }
 
+/// Only looks and operators come here; one that broke has left nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn millis(moment: Moment) -> u64 {
     u64::try_from(moment.as_millis()).unwrap_or(NEVER - 1)
 }
@@ -213,7 +230,9 @@ impl ServerSlots {
             arrived: Counter::default(),
             health: health::Cell::default(),
             last_good: AtomicU64::new(NEVER),
-            asked: AtomicU8::new(0),
+            asked: AtomicBool::new(false),
+            arrivals_missing: AtomicBool::new(false),
+            arrivals: Mutex::default(),
             notes: Mutex::default(),
         }
     }
@@ -227,7 +246,7 @@ impl ServerSlots {
     ///
     /// A relay that is full refuses even to be looked at: it is well, but has no slot.
     pub fn judge(&self, evidence: Evidence, now: Moment, rules: Rules) -> (Health, Health) {
-        self.asked.store(1, Relaxed);
+        self.asked.store(true, Relaxed);
         if evidence == Evidence::Full {
             self.seats.shut();
         }
@@ -236,7 +255,7 @@ impl ServerSlots {
 
     /// Whether a look at it has ended, well or not.
     pub fn was_asked(&self) -> bool {
-        self.asked.load(Relaxed) != 0
+        self.asked.load(Relaxed)
     }
 
     /// When the last good look began; `None` if there was none.
@@ -245,6 +264,11 @@ impl ServerSlots {
             NEVER => None,
             millis => Some(Duration::from_millis(millis)),
         }
+    }
+
+    /// Whether listeners are sent to it and hardly any arrive.
+    pub fn misses_arrivals(&self) -> bool {
+        self.arrivals_missing.load(Relaxed)
     }
 
     /// Whether its numbers are too old to be believed.
@@ -259,23 +283,29 @@ impl ServerSlots {
 
     /// What operators are told of it.
     pub fn notes(&self) -> Notes {
-        self.lock_notes().clone()
+        lock(&self.notes).clone()
     }
 
     /// Changes what operators are told of it.
     pub fn note(&self, change: impl FnOnce(&mut Notes)) {
-        change(&mut self.lock_notes());
-    }
-
-    fn lock_notes(&self) -> std::sync::MutexGuard<'_, Notes> {
-        self.notes.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        change(&mut lock(&self.notes));
     }
 }
 
 impl MountSlots {
     /// A mount nobody has looked at yet.
     pub fn new(terms: Terms) -> Self {
-        Self { seats: Account::new(terms), presence: AtomicU8::new(Presence::Unknown as u8) }
+        Self {
+            seats: Account::new(terms),
+            presence: AtomicU8::new(Presence::Unknown as u8),
+            stands_still: AtomicBool::new(false),
+            flow: Mutex::default(),
+        }
+    }
+
+    /// Whether its source has sent nothing for a while, though it is connected.
+    pub fn stands_still(&self) -> bool {
+        self.stands_still.load(Relaxed)
     }
 
     /// Whether it was there at the last good look.

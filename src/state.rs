@@ -5,6 +5,7 @@
 //! publishes it last.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -23,6 +24,8 @@ pub struct State {
     replaced: watch::Sender<()>,
     started: Instant,
     reloads: Mutex<Reloads>,
+    /// Whether our own network is taken to be at fault.
+    network_hold: AtomicBool,
     /// What is counted beside streams and servers.
     pub totals: Totals,
 }
@@ -114,6 +117,7 @@ impl State {
             replaced: watch::Sender::new(()),
             started: Instant::now(),
             reloads: Mutex::default(),
+            network_hold: AtomicBool::new(false),
             totals: Totals::default(),
         }
     }
@@ -143,6 +147,16 @@ impl State {
     /// This moment of the monotonic clock.
     pub fn now(&self) -> Moment {
         self.started.elapsed()
+    }
+
+    /// Whether our own network is taken to be at fault, since most relays fail at once.
+    pub fn network_hold(&self) -> bool {
+        self.network_hold.load(Relaxed)
+    }
+
+    /// Says whether our own network is taken to be at fault; returns whether that is news.
+    pub fn hold_network(&self, hold: bool) -> bool {
+        self.network_hold.swap(hold, Relaxed) != hold
     }
 
     /// How the configuration came to be what it is.

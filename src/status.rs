@@ -7,8 +7,8 @@ mod page;
 use serde::Serialize;
 
 use crate::player::Client;
-use crate::select::{Candidate, Trust, Verdict, verdicts};
-use crate::slots::{Moment, Presence};
+use crate::select::{Proof, Trust, Verdict, verdicts};
+use crate::slots::Moment;
 use crate::state::{MountView, Snapshot, State};
 
 pub use page::{POLICY, page};
@@ -206,15 +206,19 @@ impl MountStatus {
 
 /// Why a mount is passed over or comes after others.
 fn reason(mount: &MountView<'_>, verdict: &Verdict) -> Option<String> {
-    match verdict {
-        Verdict::Passed(reason) => Some(reason.to_string()),
-        Verdict::Candidate(Candidate { rank, .. }) => match rank.trust {
-            Trust::Sure if mount.slots.presence() == Presence::Idle => {
-                Some("waits for its first listener".to_owned())
-            }
-            Trust::Sure => None,
-            Trust::Doubtful => Some("in doubt: used when no other is sure".to_owned()),
-            Trust::Guess => Some("nothing is known: used when no other is left".to_owned()),
-        },
-    }
+    let candidate = match verdict {
+        Verdict::Passed(reason) => return Some(reason.to_string()),
+        Verdict::Candidate(candidate) => candidate,
+    };
+    let remark = match (candidate.rank.trust, candidate.rank.proof) {
+        _ if mount.slots.stands_still() => "its stream stands still: used when no other is left",
+        (Trust::Doubtful, _) => "in doubt: used when no other is sure",
+        (Trust::Guess, _) => "nothing is known: used when no other is left",
+        (Trust::Sure, Proof::Asleep | Proof::Waking) => "waits for its first listener",
+        (Trust::Sure, Proof::Flows) if mount.server_slots.misses_arrivals() => {
+            "listeners who are sent there do not arrive: half the weight"
+        }
+        (Trust::Sure, Proof::Flows) => return None,
+    };
+    Some(remark.to_owned())
 }

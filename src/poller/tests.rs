@@ -14,7 +14,7 @@ const POLL: Poll = Poll {
     slow_start: Duration::ZERO,
 };
 
-const RULES: Rules = Rules { rise: 2, fall: 3, slow_start: Duration::ZERO };
+const RULES: Rules = Rules { rise: 2, fall: 3, slow_start: Duration::ZERO, hold: false };
 
 /// A relay that is up, with one mount.
 struct Relay {

@@ -19,7 +19,7 @@ impl Outside for Nothing {
     }
 }
 
-const RULES: Rules = Rules { rise: 2, fall: 3, slow_start: Duration::from_secs(30) };
+const RULES: Rules = Rules { rise: 2, fall: 3, slow_start: Duration::from_secs(30), hold: false };
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// A balancer's memory with a story told to it.
@@ -47,6 +47,7 @@ fn mount(name: &str, listeners: u64, limit: u64) -> MountReport {
         listeners: Some(listeners),
         limit: Limit::Listeners(limit),
         activity: Activity::Active,
+        bytes: None,
     }
 }
 
@@ -273,6 +274,42 @@ fn an_idle_mount_on_demand_comes_after_proven_ones_and_before_a_refusal() {
     scene.saw("vienna", vec![idle]);
     scene.saw("berlin", vec![mount("/x", 0, 2)]);
     assert_eq!([scene.ask(), scene.ask(), scene.ask()], ["berlin", "berlin", "vienna"]);
+}
+
+#[test]
+fn sleeping_mounts_are_woken_by_one_listener_each() {
+    let mut scene = scene(TWO);
+    let idle = MountReport { activity: Activity::Idle, ..mount("/x", 0, 100) };
+    scene.saw("vienna", vec![idle.clone()]);
+    scene.saw("berlin", vec![idle]);
+    let first_two = [scene.ask(), scene.ask()];
+    assert_ne!(first_two[0], first_two[1]);
+    assert_ne!(scene.ask(), "full", "a sleeping relay is better than a refusal");
+}
+
+#[test]
+fn a_stream_that_stands_still_comes_after_its_siblings() {
+    let mut scene = scene(TWO);
+    for look in 0..5 {
+        scene.now += Duration::from_secs(5);
+        scene.saw("vienna", vec![MountReport { bytes: Some(1), ..mount("/x", 0, 100) }]);
+        scene.saw("berlin", vec![MountReport { bytes: Some(look), ..mount("/x", 0, 2) }]);
+    }
+    assert_eq!([scene.ask(), scene.ask(), scene.ask()], ["berlin", "berlin", "vienna"]);
+}
+
+#[test]
+fn a_relay_at_which_nobody_arrives_gets_half_its_weight() {
+    let mut scene = scene(&TWO.replace("headroom: 0", "policy: weighted_random"));
+    let unlimited = MountReport { limit: Limit::Unlimited, ..mount("/x", 0, 0) };
+    for look in 0..12 {
+        scene.now += Duration::from_secs(10);
+        scene.saw("vienna", vec![unlimited.clone()]);
+        scene.saw("berlin", vec![MountReport { listeners: Some(look * 100), ..unlimited.clone() }]);
+        scene.ask_times(20, "berlin");
+    }
+    let berlin = scene.ask_times(3_000, "berlin");
+    assert!((1_850..=2_150).contains(&berlin), "{berlin} of 3000");
 }
 
 #[test]

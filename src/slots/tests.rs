@@ -60,6 +60,7 @@ fn report(listeners: u64, limit: Limit) -> Report {
         listeners: Some(listeners),
         limit,
         activity: Activity::Active,
+        bytes: None,
     };
     Report { clients: None, mounts: vec![mount] }
 }
@@ -243,7 +244,7 @@ fn headroom_stays_free() {
 #[test]
 fn a_server_that_refuses_looks_because_it_is_full_has_nothing_free_until_it_answers() {
     let ledger = Ledger::new(limited(10), UNLIMITED);
-    let rules = Rules { rise: 2, fall: 3, slow_start: Duration::ZERO };
+    let rules = Rules { rise: 2, fall: 3, slow_start: Duration::ZERO, hold: false };
     ledger.server.judge(Evidence::Full, at(1.0), rules);
     assert!(!ledger.reserve());
     assert_eq!(ledger.server.health(), Health::Up);
