@@ -290,7 +290,7 @@ impl Standing {
     fn weigh(&mut self, account: &crate::slots::Account, units: u64) {
         let Some(free) = account.free().and_then(|free| free.checked_div(units)) else { return };
         self.free = Some(self.free.map_or(free, |least| least.min(free)));
-        // An account without a limit can be shut all the same.
+        // One without a limit has nothing free either while its relay refuses everybody.
         let Some(room) = account.room() else { return };
         let room = (room as f64 * self.allowance).max(1.0);
         let share = account.load() as f64 / room;
