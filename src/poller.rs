@@ -4,12 +4,13 @@
 //! asked often and an idle one seldom. A relay that hangs holds up its own task and nobody else's.
 
 mod fetch;
+mod hold;
 mod resolve;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
@@ -17,8 +18,9 @@ use crate::clock::unix_now;
 use crate::counters::PollResult;
 use crate::fleet::{Poll, Server, ServerState};
 use crate::icecast::{Activity, Limit, Report};
-use crate::slots::{Evidence, Health, Listed, Rules, ServerSlots, begin_look, record};
+use crate::slots::{Account, Evidence, Health, Listed, Rules, ServerSlots, begin_look, record};
 use crate::state::{Snapshot, State};
+use crate::waiting;
 
 use fetch::{Failure, Fetcher, Seen};
 
@@ -74,31 +76,45 @@ async fn watch_server(
     slots: Arc<ServerSlots>,
     stop: CancellationToken,
 ) {
-    let mut replacements = state.replacements();
     let mut fetcher = Fetcher::default();
-    let mut rng = fastrand::Rng::new();
     let mut told_no_limit = false;
-    loop {
-        let pause = {
+    let watching = async {
+        let mut replacements = state.replacements();
+        loop {
             let snapshot = state.load_full();
             let Some(id) = snapshot.fleet.server_named(&name) else { return };
             let Some(server) = snapshot.fleet.servers.get(id) else { return };
-            let look = look(&state, &snapshot, id, server, &slots, &mut fetcher);
-            tokio::select! {
-                () = stop.cancelled() => return,
-                report = look => {
-                    if let Some(report) = report && !told_no_limit {
-                        told_no_limit = tell_missing_limits(server, &snapshot, id, &report);
-                    }
-                }
+            let report = look(&state, &snapshot, id, server, &slots, &mut fetcher).await;
+            if let Some(report) = report
+                && !told_no_limit
+            {
+                told_no_limit = tell_missing_limits(server, &snapshot, id, &report);
             }
-            next_pause(&snapshot.fleet.poll, &slots, &snapshot.listed(id), rng.f64())
-        };
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
-            // A new configuration may have new mounts here: they are looked up at once.
-            changed = replacements.changed() => if changed.is_err() { return },
+            let mounts = snapshot.listed(id);
+            tokio::select! {
+                () = until_due(&snapshot.fleet.poll, &slots, &mounts) => {}
+                // A new configuration may have new mounts here: they are looked up at once.
+                changed = replacements.changed() => if changed.is_err() { return },
+            }
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = watching => {}
+    }
+}
+
+/// Waits until the next look is due: an interval, or less from the moment that it would tell
+/// something that matters. To see that moment costs nothing, so it is looked for all the time.
+async fn until_due(poll: &Poll, slots: &ServerSlots, mounts: &[Listed<'_>]) {
+    let ended = Instant::now();
+    // Spread by a tenth, so that the looks at many relays do not fall together.
+    let spread = 0.9 + 0.2 * fastrand::f64();
+    let interval = poll.interval.mul_f64(spread);
+    loop {
+        tokio::time::sleep(poll.fast_interval.mul_f64(spread)).await;
+        if ended.elapsed() >= interval || matters(slots, mounts) {
+            return;
         }
     }
 }
@@ -126,7 +142,12 @@ async fn look(
         Err(failure) => (failure.result, failure.evidence),
     };
     slots.polls.of(result).increment();
-    let rules = Rules { rise: poll.rise, fall: poll.fall, slow_start: poll.slow_start };
+    let rules = Rules {
+        rise: poll.rise,
+        fall: poll.fall,
+        slow_start: poll.slow_start,
+        hold: hold::judge(state, snapshot, slots, evidence, now),
+    };
     if let Ok(Seen::Report { report, .. }) = &seen {
         record(slots, &mounts, look, report, snapshot.fleet.balance.settle);
     }
@@ -134,6 +155,7 @@ async fn look(
     tell_change(server, before, after, seen.as_ref().err());
     match seen {
         Ok(Seen::Report { report, source }) => {
+            waiting::usher(state, now);
             slots.note(|notes| {
                 notes.source = Some(source);
                 notes.trouble = None;
@@ -153,23 +175,21 @@ async fn look(
     }
 }
 
-/// How long to wait for the next look. `chance` lies in `0..1` and spreads the looks of many
-/// relays by a tenth around their interval.
-fn next_pause(poll: &Poll, slots: &ServerSlots, mounts: &[Listed<'_>], chance: f64) -> Duration {
-    let mut seats = mounts.iter().map(|mount| &mount.slots.seats).chain([&slots.seats]);
-    let nearly_full = seats.any(|seats| match (seats.free(), seats.room()) {
-        (Some(free), Some(room)) => free.saturating_mul(10) < room,
-        _ => false,
-    });
-    let unconfirmed = slots.seats.reserved() > 0;
+/// Whether a look now would tell something that matters: whether those who were sent have arrived,
+/// whether somebody left a relay that is nearly full, whether one in doubt is well.
+fn matters(slots: &ServerSlots, mounts: &[Listed<'_>]) -> bool {
+    let mut accounts = mounts.iter().map(|mount| &mount.slots.seats).chain([&slots.seats]);
     let in_doubt = match slots.health() {
         Health::Unknown | Health::Doubtful { .. } => true,
         Health::Down { good, .. } => good > 0,
         Health::Up | Health::Recovering { .. } => false,
     };
-    let interval =
-        if nearly_full || unconfirmed || in_doubt { poll.fast_interval } else { poll.interval };
-    interval.mul_f64(0.9 + 0.2 * chance)
+    in_doubt || accounts.any(|account| account.reserved() > 0 || nearly_full(account))
+}
+
+/// Under a tenth is free: a leaver's slot will be wanted.
+fn nearly_full(account: &Account) -> bool {
+    matches!((account.free(), account.room()), (Some(free), Some(room)) if free < room.div_ceil(10))
 }
 
 fn tell_change(server: &Server, before: Health, after: Health, failure: Option<&Failure>) {

@@ -6,8 +6,9 @@ mod page;
 
 use serde::Serialize;
 
-use crate::select::{Candidate, Trust, Verdict, verdicts};
-use crate::slots::{Moment, Presence};
+use crate::player::Client;
+use crate::select::{Proof, Trust, Verdict, verdicts};
+use crate::slots::Moment;
 use crate::state::{MountView, Snapshot, State};
 
 pub use page::{POLICY, page};
@@ -53,6 +54,8 @@ pub struct StreamStatus {
     pub up: bool,
     /// Slots that can be given away, in sum; absent: unlimited.
     pub free: Option<u64>,
+    /// Players held until a slot frees.
+    pub waiting: usize,
     /// Its mounts, in the configuration's order.
     pub mounts: Vec<MountStatus>,
 }
@@ -111,6 +114,10 @@ pub struct ServerStatus {
     pub max_listeners: Option<u64>,
     /// Clients it can still take; absent: unlimited.
     pub free: Option<u64>,
+    /// Listeners sent to it since the start.
+    pub redirected: u64,
+    /// Listeners seen to arrive on its mounts, sent by us or not.
+    pub arrived: u64,
     /// Why its last look failed.
     pub trouble: Option<String>,
 }
@@ -139,7 +146,7 @@ impl Status {
 
 fn streams(snapshot: &Snapshot, now: Moment) -> Vec<StreamStatus> {
     let streams = snapshot.streams().map(|(id, stream, _)| {
-        let verdicts: Vec<Verdict> = verdicts(snapshot, id, now).collect();
+        let verdicts: Vec<Verdict> = verdicts(snapshot, id, Client::ANY, now).collect();
         let candidates = verdicts.iter().filter_map(Verdict::candidate);
         let free = candidates.clone().map(|candidate| candidate.free);
         let mounts = snapshot.mounts(id).zip(&verdicts);
@@ -147,6 +154,7 @@ fn streams(snapshot: &Snapshot, now: Moment) -> Vec<StreamStatus> {
             path: stream.path.clone(),
             up: candidates.count() > 0,
             free: free.sum::<Option<u64>>(),
+            waiting: snapshot.queue(id).map_or(0, |queue| queue.waiting()),
             mounts: mounts.map(|(mount, verdict)| MountStatus::of(&mount, verdict)).collect(),
         }
     });
@@ -168,6 +176,8 @@ fn servers(snapshot: &Snapshot, now: Moment) -> Vec<ServerStatus> {
             reserved: slots.seats.reserved(),
             max_listeners: slots.seats.limit(),
             free: slots.seats.free(),
+            redirected: slots.redirected.get(),
+            arrived: slots.arrived.get(),
             trouble: notes.trouble,
         }
     });
@@ -184,7 +194,7 @@ impl MountStatus {
             listeners: seats.seen(),
             max_listeners: seats.limit(),
             reserved: seats.reserved(),
-            free: mount.free(),
+            free: verdict.free(mount),
             redirects: mount.redirects.get(),
             tier: mount.config.tier,
             weight: mount.config.weight,
@@ -196,15 +206,19 @@ impl MountStatus {
 
 /// Why a mount is passed over or comes after others.
 fn reason(mount: &MountView<'_>, verdict: &Verdict) -> Option<String> {
-    match verdict {
-        Verdict::Passed(reason) => Some(reason.to_string()),
-        Verdict::Candidate(Candidate { rank, .. }) => match rank.trust {
-            Trust::Sure if mount.slots.presence() == Presence::Idle => {
-                Some("waits for its first listener".to_owned())
-            }
-            Trust::Sure => None,
-            Trust::Doubtful => Some("in doubt: used when no other is sure".to_owned()),
-            Trust::Guess => Some("nothing is known: used when no other is left".to_owned()),
-        },
-    }
+    let candidate = match verdict {
+        Verdict::Passed(reason) => return Some(reason.to_string()),
+        Verdict::Candidate(candidate) => candidate,
+    };
+    let remark = match (candidate.rank.trust, candidate.rank.proof) {
+        _ if mount.slots.stands_still() => "its stream stands still: used when no other is left",
+        (Trust::Doubtful, _) => "in doubt: used when no other is sure",
+        (Trust::Guess, _) => "nothing is known: used when no other is left",
+        (Trust::Sure, Proof::Asleep | Proof::Waking) => "waits for its first listener",
+        (Trust::Sure, Proof::Flows) if mount.server_slots.misses_arrivals() => {
+            "listeners who are sent there do not arrive: half the weight"
+        }
+        (Trust::Sure, Proof::Flows) => return None,
+    };
+    Some(remark.to_owned())
 }

@@ -8,7 +8,7 @@ use super::crc::crc;
 use super::tone::RATE;
 
 /// Samples in one frame: a size that FLAC has a code for.
-pub const BLOCK: u16 = 4096;
+pub const BLOCK: u16 = 2048;
 
 const ORDER: usize = 4;
 const STREAMINFO_LENGTH: u8 = 34;
@@ -54,8 +54,8 @@ pub fn comment_packet(title: &str) -> Vec<u8> {
 
 /// The frame with this number in its header, around the encoded samples of a [`subframe`].
 pub fn frame(number: u32, subframe: &[u8]) -> Vec<u8> {
-    // Sync and fixed block size; a block of 4096 at 24 kHz; mono at 16 bits.
-    let mut frame = vec![0xff, 0xf8, 0xc7, 0x08];
+    // Sync and fixed block size; a block of 2048 at 24 kHz; mono at 16 bits.
+    let mut frame = vec![0xff, 0xf8, 0xb7, 0x08];
     push_number(&mut frame, number);
     let [.., check] = crc(8, 0x07, &frame).to_be_bytes();
     frame.push(check);

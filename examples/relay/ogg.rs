@@ -1,7 +1,5 @@
 //! Ogg pages (RFC 3533): what wraps the codec's packets.
 
-use bytes::Bytes;
-
 use super::crc::crc;
 
 /// What a page says of itself.
@@ -11,14 +9,14 @@ pub struct Page {
     pub serial: u32,
     /// Its place in that stream, from zero.
     pub sequence: u32,
-    /// Samples played when its last packet has been.
+    /// Samples played when its packet has been.
     pub granule: u64,
 }
 
 impl Page {
-    /// Wraps whole packets. Together they may take up 255 × 255 bytes.
-    pub fn wrap(self, packets: &[Vec<u8>]) -> Bytes {
-        let lacing: Vec<u8> = packets.iter().flat_map(|packet| lacing(packet.len())).collect();
+    /// Wraps one packet of less than 255 × 255 bytes.
+    pub fn wrap(self, packet: &[u8]) -> Vec<u8> {
+        let lacing: Vec<u8> = lacing(packet.len()).collect();
         let begins_stream = u8::from(self.sequence == 0) << 1;
 
         let mut front = b"OggS\0".to_vec();
@@ -28,12 +26,12 @@ impl Page {
         front.extend(self.sequence.to_le_bytes());
         let mut back = vec![u8::try_from(lacing.len()).unwrap_or(u8::MAX)];
         back.extend(lacing);
-        back.extend(packets.iter().flatten());
+        back.extend(packet);
 
         // The checksum is taken with zeros in its own place.
         let blank = [front.as_slice(), &[0; 4], &back].concat();
         let checksum = crc(32, 0x04c1_1db7, &blank).to_le_bytes();
-        [front.as_slice(), &checksum, &back].concat().into()
+        [front.as_slice(), &checksum, &back].concat()
     }
 }
 

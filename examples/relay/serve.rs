@@ -16,7 +16,6 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::state::{Connection, Fault, Refusal, Request, START, Seat, Shared, wall_clock};
-use super::station::BURST;
 use super::stats::{Document, MEDIA_TYPE};
 
 const HEAD_LIMIT: usize = 16 * 1024;
@@ -182,17 +181,13 @@ async fn stream(writer: &mut WriteHalf<'_>, seat: &Seat) -> io::Result<()> {
         head(StatusCode::OK, MEDIA_TYPE, ""),
         seat.station.title(),
     );
+    send(writer, head.as_bytes()).await?;
     let station = &seat.station;
-    let newest = station.newest(Instant::now());
-    let mut start = head.into_bytes();
-    start.extend(station.headers());
-    for number in newest.saturating_sub(BURST)..=newest {
-        start.extend(station.page(number));
-    }
-    send(writer, &start).await?;
-    for number in newest + 1.. {
+    let join = station.join(Instant::now());
+    send(writer, &join.opening).await?;
+    for number in join.next.. {
         sleep_until(station.due(number)).await;
-        send(writer, &station.page(number)).await?;
+        send(writer, &station.slice(join.first, number)).await?;
     }
     Ok(())
 }

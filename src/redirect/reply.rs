@@ -11,7 +11,7 @@ use http::{Method, Response, StatusCode, Version};
 use http_body_util::Full;
 
 use crate::counters::Outcome;
-use crate::select::Refusal;
+use crate::player::Refusal;
 use crate::server::Answer;
 
 use super::request::has_body;

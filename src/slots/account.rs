@@ -1,7 +1,7 @@
 //! One account of the ledger: a limit, what was seen against it, and what was promised since.
 //!
-//! `claimed` counts every unit ever promised. Those that a look must have seen by now are the
-//! `base`; the rest, `claimed − base`, is reserved. A claim succeeds while `claimed` is below the
+//! `claimed` counts every unit ever promised. Those that a look has seen, or must have seen by now,
+//! are the `base`; the rest, `claimed − base`, is reserved. A claim succeeds while `claimed` is below the
 //! `ceiling`, which each look sets to `base + limit − headroom − seen`. So the request path needs
 //! one compare-and-swap, nothing has to be woken to let a reservation run out, and while nobody
 //! looks the ceiling stands still: stale numbers freeze.
@@ -10,14 +10,14 @@
 //! had been made just before the look, under the older ceiling, which was safe as well.
 
 use std::collections::VecDeque;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicI64, AtomicU64};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::fleet::Headroom;
 
 use super::Moment;
+use super::sync::{AtomicI64, AtomicU64, Mutex, MutexGuard};
 
 /// Units of one kind (listeners, bits per second) and how many more may be promised.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ struct Book {
     reported: Option<u64>,
     /// Units counted by the last good look.
     seen: u64,
-    /// Units committed so early that this look must have seen them.
+    /// Units that this look counted, or that were committed so early that it must have.
     base: u64,
     /// Nothing is free, whatever the numbers say, until the next good look.
     shut: bool,
@@ -118,21 +118,32 @@ impl Account {
         book.marks.push_back((now, committed));
     }
 
-    /// Enters what a good look that began at `began` counted.
+    /// Enters what a good look that began at `began` counted, of which `arrived` units were not
+    /// there at the look before. Returns for how many units this ends the reservation before its
+    /// time.
+    ///
+    /// Whoever arrived was sent here, if listeners come by no other way: the reservation has become
+    /// a listener, and to count both would leave slots empty while players are refused. As many
+    /// reservations end as listeners arrived, and only ones from before the look. Which ones does
+    /// not matter, since only their number counts.
     pub(super) fn observe(
         &self,
         began: Moment,
         seen: u64,
+        arrived: u64,
         reported: Option<u64>,
         settle: Duration,
-    ) {
+    ) -> u64 {
         let mut book = self.book();
+        let promised_before = book.marks.back().map_or(book.base, |(_, committed)| *committed);
+        let early = arrived.min(promised_before.saturating_sub(book.base));
+        book.base = book.base.saturating_add(early);
         if let Some(settled) = began.checked_sub(settle) {
             while let Some(&(marked, committed)) = book.marks.front() {
                 if marked > settled {
                     break;
                 }
-                book.base = committed;
+                book.base = book.base.max(committed);
                 book.marks.pop_front();
             }
         }
@@ -140,6 +151,7 @@ impl Account {
         book.reported = reported;
         book.shut = false;
         self.balance(&book);
+        early
     }
 
     /// Has nothing free until the next good look.
