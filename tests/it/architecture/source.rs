@@ -39,7 +39,7 @@ pub(super) fn read(folder: &Path) -> Vec<Source> {
 
 impl Source {
     pub(super) fn new(path: &str, text: &str) -> Self {
-        let code = without_tests(&without_prose(text)).to_owned();
+        let code = without_tests(&without_prose(text));
         let code = if is_test(path) { String::new() } else { code };
         Self { path: path.to_owned(), text: text.to_owned(), code }
     }
@@ -117,9 +117,14 @@ fn first_names(path: &str) -> Vec<String> {
     names
 }
 
-/// The code before the tests, which stand last in every file.
-fn without_tests(code: &str) -> &str {
-    code.split_once("#[cfg(test)]\nmod tests").map_or(code, |(code, _)| code)
+/// The code without the module of its tests, which ends at the next brace that begins a line.
+fn without_tests(code: &str) -> String {
+    let Some((before, tests)) = code.split_once("#[cfg(test)]\nmod tests") else {
+        return code.to_owned();
+    };
+    let end = if tests.starts_with(';') { ";" } else { "\n}" };
+    let after = tests.split_once(end).map_or("", |(_, after)| after);
+    format!("{before}{after}")
 }
 
 /// The text with nothing inside its strings and characters, and without comments.
@@ -228,10 +233,12 @@ mod tests {
     }
 
     #[test]
-    fn code_beside_prose_counts() {
+    fn code_beside_prose_and_tests_counts() {
         for text in [
             "let url = \"http://x\"; crate::poller::run()",
             "let quote = '\"'; crate::poller::run(); let quote = '\\''; // \"",
+            "#[cfg(test)]\nmod tests;\n\nfn f() { crate::poller::run() }",
+            "#[cfg(test)]\nmod tests {\n    fn f() {}\n}\n\nfn g() { crate::poller::run() }",
             "fn f<'a>(x: &'a str) { crate::poller::run('x') }",
         ] {
             assert_eq!(imports("select.rs", text), ["poller"], "{text}");
