@@ -20,21 +20,24 @@ const MODULES: &[(&str, &[&str])] = &[
     ("icecast", &[]),
     // Memory: what is counted, seen and promised.
     ("counters", &[]),
+    ("player", &[]),
+    ("queue", &["player"]),
     ("slots", &["counters", "fleet", "icecast"]),
-    ("state", &["counters", "fleet", "slots"]),
+    ("state", &["counters", "fleet", "queue", "slots"]),
     // Pure again: who gets the next listener.
-    ("select", &["fleet", "slots", "state"]),
+    ("select", &["fleet", "player", "slots", "state"]),
+    ("waiting", &["fleet", "player", "queue", "select", "slots", "state"]),
     // The world outside: the time of day, files, sockets. Knows no radio.
     ("clock", &[]),
     ("files", &["config", "fleet", "problem"]),
     ("server", &[]),
     // What is shown.
-    ("metrics", &["counters", "fleet", "select", "server", "slots", "state"]),
-    ("status", &["select", "slots", "state"]),
+    ("metrics", &["counters", "fleet", "player", "select", "server", "slots", "state"]),
+    ("status", &["player", "select", "slots", "state"]),
     // What runs.
-    ("poller", &["clock", "counters", "fleet", "icecast", "slots", "state"]),
+    ("poller", &["clock", "counters", "fleet", "icecast", "slots", "state", "waiting"]),
     ("reload", &["clock", "config", "files", "fleet", "problem", "state"]),
-    ("redirect", &["counters", "select", "server", "slots", "state"]),
+    ("redirect", &["counters", "fleet", "player", "queue", "select", "server", "slots", "state"]),
     ("admin", &["fleet", "metrics", "reload", "server", "state", "status"]),
     // What puts it together.
     ("app", &["admin", "clock", "poller", "redirect", "reload", "server", "state"]),
@@ -49,8 +52,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("arc_swap", &["state"]),
     ("bytes", &["admin", "redirect", "server"]),
     ("clap", &["cli", "main"]),
-    ("fastrand", &["poller", "redirect", "select"]),
-    ("http", &["admin", "fleet", "redirect", "select", "server"]),
+    ("fastrand", &["poller", "redirect", "select", "waiting"]),
+    ("http", &["admin", "fleet", "queue", "redirect", "select", "server"]),
     ("http_body_util", &["admin", "redirect", "server"]),
     ("humantime", &["config", "fleet"]),
     ("hyper", &["admin", "redirect", "server"]),
@@ -72,10 +75,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("smallvec", &["select"]),
     ("socket2", &["server"]),
     ("strsim", &["config"]),
-    ("tokio", &["app", "main", "poller", "reload", "server", "state"]),
+    ("tokio", &["app", "main", "poller", "queue", "reload", "server", "state"]),
     ("tokio_util", &["admin", "app", "poller", "reload", "server"]),
     ("tracing", &["app", "main", "poller", "reload", "server"]),
-    ("tracing_subscriber", &["main"]),
+    ("tracing_subscriber", &["cli", "main"]),
     ("url", &["config", "fleet"]),
 ];
 

@@ -79,7 +79,7 @@ fn a_password_file_without_an_end_is_not_read_to_its_end() {
     let yaml = "servers: {one: {url: 'http://h', stats: {password_file: /dev/zero}}}\n";
     let folder = folder(&[("a.yaml", &format!("{yaml}{STREAMS}"))]);
     let text = problems(&folder.path().join("a.yaml"));
-    assert!(text.contains("/dev/zero cannot be read: larger than 64 KiB"), "{text}");
+    assert!(text.contains("\"/dev/zero\" cannot be read: larger than 64 KiB"), "{text}");
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::relay::Relay;
 use crate::support::{Answer, Balancer, eventually, raw};
 
-/// Every metric with its type and labels, but for those of parts that are not built: `server_live`,
-/// `network_hold`, `server_redirected_total`, `server_arrived_total`, `cluster_engine_up`,
-/// `cluster_members`, `log_lines_dropped_total`, `panics_total`.
+/// Every metric with its type and labels, but for those of parts that are not built (`server_live`,
+/// `cluster_engine_up`, `cluster_members`, `log_lines_dropped_total`, `panics_total`) or not
+/// configured (`stream_waiting`).
 const METRICS: &[(&str, &str, &[&str])] = &[
     ("build_info", "gauge", &["rustc", "version"]),
     ("config_info", "gauge", &["sha256"]),
@@ -22,13 +22,16 @@ const METRICS: &[(&str, &str, &[&str])] = &[
     ("mount_max_listeners", "gauge", &["server", "stream"]),
     ("mount_reserved_slots", "gauge", &["server", "stream"]),
     ("mount_up", "gauge", &["server", "stream"]),
+    ("network_hold", "gauge", &[]),
     ("panic_mode", "gauge", &[]),
     ("redirects_total", "counter", &["server", "stream"]),
     ("request_duration_seconds", "histogram", &[]),
     ("requests_total", "counter", &["outcome"]),
+    ("server_arrived_total", "counter", &["server"]),
     ("server_last_success_timestamp_seconds", "gauge", &["server"]),
     ("server_poll_duration_seconds", "histogram", &["server"]),
     ("server_polls_total", "counter", &["result", "server"]),
+    ("server_redirected_total", "counter", &["server"]),
     ("server_state", "gauge", &["server", "state"]),
     ("server_up", "gauge", &["server"]),
     ("shed_total", "counter", &["reason"]),
