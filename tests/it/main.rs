@@ -13,7 +13,6 @@
 )]
 
 #[path = "../../examples/relay/relay.rs"]
-#[expect(dead_code, reason = "the demo uses what the tests do not")]
 mod relay;
 mod support;
 
