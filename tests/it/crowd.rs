@@ -18,14 +18,14 @@ const CONFIG: &str = "poll: {interval: 200ms, fast_interval: 100ms}\nbalance: {s
     streams: {/saal1.ogg: }\n";
 
 /// Relays that tell of a listener only 300 ms later.
-async fn small_relays() -> (Vec<Relay>, Balancer) {
+async fn small_relays(config: &str) -> (Vec<Relay>, Balancer) {
     let relay = |limit| {
         let late = Relay::builder().statistics_delay(Duration::from_millis(300));
         late.mount("/saal1.ogg", limit).start().unwrap()
     };
     let relays: Vec<_> = LIMITS.into_iter().map(relay).collect();
     let all: Vec<_> = relays.iter().collect();
-    let balancer = Balancer::start(&format!("{}{CONFIG}", servers(&all))).await;
+    let balancer = Balancer::start(&format!("{}{config}", servers(&all))).await;
     (relays, balancer)
 }
 
@@ -70,7 +70,7 @@ fn assert_nobody_was_refused(relays: &[Relay], players: &[Player]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_fills_the_relays_and_none_of_them_refuses_anybody() {
-    let (relays, balancer) = small_relays().await;
+    let (relays, balancer) = small_relays(CONFIG).await;
     let mut players = arrive(&balancer, CROWD).await;
     let at_once = players.len();
     persist(&balancer, &mut players, SLOTS * 95 / 100 + 1).await;
@@ -81,9 +81,29 @@ async fn a_crowd_fills_the_relays_and_none_of_them_refuses_anybody() {
     assert_nobody_was_refused(&relays, &players);
 }
 
+/// A player who has arrived must not be counted twice, as listener and as promise, until `settle`
+/// is over: then a steady stream of players would be refused at half of the slots.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn players_who_come_one_after_another_fill_the_relays_before_anybody_is_refused() {
+    let (relays, balancer) = small_relays("streams: {/saal1.ogg: }\n").await;
+    let mut pace = tokio::time::interval(Duration::from_millis(10));
+    let mut players = Vec::new();
+    loop {
+        pace.tick().await;
+        let player = arrive(&balancer, 1).await;
+        if player.is_empty() {
+            break;
+        }
+        players.extend(player);
+    }
+    println!("{} of {SLOTS} slots were used before anybody was refused", players.len());
+    assert!(players.len() >= SLOTS * 95 / 100, "{}", players.len());
+    assert_nobody_was_refused(&relays, &players);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_slots_of_players_who_leave_go_to_others() {
-    let (relays, balancer) = small_relays().await;
+    let (relays, balancer) = small_relays(CONFIG).await;
     let mut players = arrive(&balancer, CROWD).await;
     persist(&balancer, &mut players, SLOTS * 95 / 100 + 1).await;
     players.truncate(100);
@@ -98,7 +118,7 @@ async fn the_slots_of_players_who_leave_go_to_others() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn players_who_never_arrive_give_their_slots_back() {
-    let (relays, balancer) = small_relays().await;
+    let (relays, balancer) = small_relays(CONFIG).await;
     let mut asked = 0;
     while balancer.get("/saal1.ogg").await.status == 302 {
         asked += 1;
