@@ -264,10 +264,13 @@ impl Failure {
         while let Some(source) = cause.source() {
             cause = source;
             io = io.or_else(|| cause.downcast_ref::<io::Error>());
-            certificate |= matches!(
-                cause.downcast_ref::<rustls::Error>(),
-                Some(rustls::Error::InvalidCertificate(_))
-            );
+            // An I/O error hides what it wraps from its own `source`.
+            let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            let tls = match wrapped {
+                Some(wrapped) => wrapped.downcast_ref::<rustls::Error>(),
+                None => cause.downcast_ref::<rustls::Error>(),
+            };
+            certificate |= matches!(tls, Some(rustls::Error::InvalidCertificate(_)));
         }
         let why = format!("{url}: {cause}");
         if error.is_timeout() {
@@ -284,11 +287,7 @@ impl Failure {
             Some(_) if io.and_then(io::Error::raw_os_error).is_some_and(is_file_limit) => {
                 Evidence::Own
             }
-            Some(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
-                if error.is_connect() =>
-            {
-                Evidence::Hard
-            }
+            Some(io::ErrorKind::ConnectionRefused) => Evidence::Hard,
             _ => Evidence::Soft,
         };
         let result = if error.is_connect() { PollResult::Connect } else { PollResult::Malformed };

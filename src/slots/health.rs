@@ -44,7 +44,7 @@ pub enum Evidence {
     Good,
     /// It is so full that it refuses even statistics: well, without a slot.
     Full,
-    /// A listener would fail too: connection refused, bad certificate, no such host.
+    /// A listener would fail too: connection refused, bad certificate.
     Hard,
     /// Its statistics failed, its streams may be fine: time-out, odd answer.
     Soft,
