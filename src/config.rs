@@ -130,8 +130,7 @@ pub(crate) struct Server {
     pub(crate) http_url: Option<At<Url>>,
     pub(crate) max_listeners: Option<At<u64>>,
     pub(crate) max_bandwidth: Option<At<u64>>,
-    /// The key; nothing is done with it yet.
-    pub(crate) max_joins_per_second: Option<Span>,
+    pub(crate) max_joins_per_second: Option<At<u64>>,
     pub(crate) weight: Option<At<u32>>,
     pub(crate) tier: Option<At<u32>>,
     pub(crate) state: Option<At<State>>,

@@ -143,6 +143,8 @@ pub struct Server {
     pub max_listeners: Option<u64>,
     /// What its uplink carries, in bits per second.
     pub max_bandwidth: Option<u64>,
+    /// How many listeners it can let in per second; a crowd is sent no faster.
+    pub max_joins_per_second: u64,
     /// Whether it gets new listeners.
     pub state: ServerState,
     /// Where and how its statistics are read.

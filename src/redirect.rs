@@ -25,7 +25,7 @@ use crate::queue::Place;
 use crate::select::{Decision, assign};
 use crate::server::{Answer, Bounds, Service};
 use crate::slots::Moment;
-use crate::state::{Snapshot, State};
+use crate::state::{MountView, Snapshot, State};
 
 use reply::Reply;
 use request::Ask;
@@ -55,6 +55,10 @@ impl Service for Redirector {
             CHANCE.with_borrow_mut(|rng| decide(&self.state.load(), &head, self.state.now(), rng));
         let reply = match step {
             Step::Told(reply) => reply,
+            Step::Paced(reply, pause) => {
+                tokio::time::sleep(pause).await;
+                reply
+            }
             Step::Waits(guest) => guest.called().await,
         };
         if let Some(outcome) = reply.outcome() {
@@ -82,6 +86,8 @@ impl Service for Redirector {
 enum Step {
     /// It is answered at once.
     Told(Reply),
+    /// It is told, after a moment.
+    Paced(Reply, Duration),
     /// It is held.
     Waits(Guest),
 }
@@ -110,10 +116,12 @@ fn decide(snapshot: &Snapshot, head: &Parts, now: Moment, rng: &mut fastrand::Rn
             return Step::Waits(guest);
         }
     }
+    let mut pause = Duration::ZERO;
     let reply = match assign(snapshot, stream, ask.client, now, rng, take) {
         Decision::Mount(mount) => {
             if take {
                 mount.redirects.increment();
+                pause = turn(snapshot, &mount, now);
             }
             Reply::Found(with_query(&mount.config.location, ask.query))
         }
@@ -132,7 +140,14 @@ fn decide(snapshot: &Snapshot, head: &Parts, now: Moment, rng: &mut fastrand::Rn
     if let (Some(outcomes), Some(outcome)) = (snapshot.outcomes(stream), reply.outcome()) {
         outcomes.of(outcome).increment();
     }
-    Step::Told(reply)
+    if pause.is_zero() { Step::Told(reply) } else { Step::Paced(reply, pause) }
+}
+
+/// How long to hold back a redirect, so that a crowd does not overrun the relay's accept queue. The
+/// reservation runs meanwhile, and half of its time must be left to arrive.
+fn turn(snapshot: &Snapshot, mount: &MountView<'_>, now: Moment) -> Duration {
+    let longest = snapshot.fleet.balance.settle / 2;
+    mount.server_slots.pace.turn(mount.server.max_joins_per_second, now, longest)
 }
 
 impl Guest {

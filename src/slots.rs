@@ -9,6 +9,7 @@
 mod account;
 mod flow;
 mod health;
+mod pace;
 mod sync;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ use crate::icecast::{Activity, Limit, MountReport, Report};
 
 pub use account::{Account, Terms};
 pub use health::{Evidence, Health, Rules};
+pub use pace::Pace;
 
 /// A moment of the monotonic clock, as the time since the program began.
 pub type Moment = Duration;
@@ -33,6 +35,8 @@ pub struct ServerSlots {
     pub seats: Account,
     /// Bits per second against its `max_bandwidth`.
     pub bandwidth: Account,
+    /// How fast listeners are sent to it.
+    pub pace: Pace,
     /// Looks at it, by result.
     pub polls: PollResults,
     /// How long they took.
@@ -221,6 +225,7 @@ impl ServerSlots {
         Self {
             seats: Account::new(seats),
             bandwidth: Account::new(bandwidth),
+            pace: Pace::default(),
             polls: PollResults::default(),
             poll_duration: Histogram::new(&[
                 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0,

@@ -15,6 +15,7 @@ use crate::config::{
 /// More listeners than any relay has.
 pub(super) const LISTENERS: RangeInclusive<u64> = 1..=1_000_000_000;
 pub(super) const WEIGHT: RangeInclusive<u64> = 1..=10_000;
+const JOINS: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const TIER: RangeInclusive<u64> = 0..=100;
 
 /// Everything in `files`; `None` if there are none.
@@ -201,9 +202,7 @@ fn server_fields(server: &mut Server, fields: &mut Fields<'_>, findings: &mut Fi
     server.http_url = fields.read("http_url", findings, urls::server_url);
     server.max_listeners = number(fields, "max_listeners", LISTENERS, findings);
     server.max_bandwidth = fields.read("max_bandwidth", findings, values::rate);
-    server.max_joins_per_second = unbuilt(fields, "max_joins_per_second", findings, |entry, f| {
-        values::count(entry, 1..=1_000_000, f)
-    });
+    server.max_joins_per_second = number(fields, "max_joins_per_second", JOINS, findings);
     server.weight = number(fields, "weight", WEIGHT, findings);
     server.tier = number(fields, "tier", TIER, findings);
     server.state = fields.read("state", findings, choose_state);

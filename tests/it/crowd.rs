@@ -133,3 +133,16 @@ async fn players_who_never_arrive_give_their_slots_back() {
     assert!(!players.is_empty());
     assert_nobody_was_refused(&relays, &players);
 }
+
+#[tokio::test]
+async fn a_crowd_is_sent_no_faster_than_its_relay_lets_in() {
+    let relay = Relay::builder().unlimited("/saal1.ogg").start().unwrap();
+    let settings = "servers: {one: {url: 'URL', max_joins_per_second: 50}}\n";
+    let balancer =
+        Balancer::start(&format!("{}{CONFIG}", settings.replace("URL", &relay.url()))).await;
+    let began = tokio::time::Instant::now();
+    let players = arrive(&balancer, 30).await;
+    assert_eq!(players.len(), 30);
+    // Five at once, and then one in 20 ms.
+    assert!(began.elapsed() >= Duration::from_millis(490), "{:?}", began.elapsed());
+}

@@ -34,6 +34,7 @@ fn server(
         url,
         max_listeners: server.max_listeners.as_ref().map(|most| most.value),
         max_bandwidth: server.max_bandwidth.as_ref().map(|most| most.value),
+        max_joins_per_second: server.max_joins_per_second.as_ref().map_or(500, |most| most.value),
         state: match server.state.as_ref().map(|state| state.value) {
             Some(config::State::Active) | None => ServerState::Active,
             Some(config::State::Draining) => ServerState::Draining,

@@ -42,7 +42,6 @@ pub(super) fn refuse(config: &Config, findings: &mut Findings) {
 }
 
 fn refuse_server(server: &Server, refuse: &mut impl FnMut(Option<Span>, &str, &str)) {
-    refuse(server.max_joins_per_second, "`max_joins_per_second`", "remove it");
     refuse(server.clients, "`clients`", "remove it, and use `weight` or `tier`");
     match server.ip {
         Some(At { value: Family::One, span }) => {

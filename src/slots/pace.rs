@@ -1,0 +1,72 @@
+//! How fast listeners are sent: a crowd is drawn out into a line.
+//!
+//! Icecast accepts connections one at a time and lets five wait; of 2,000 players who came at one
+//! instant it left 700 unserved, while 1,000 a second all played. So a redirect that comes too soon
+//! after the others is held back until it is its turn.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::Moment;
+
+/// When the next listener may join, in nanoseconds since the start.
+#[derive(Debug, Default)]
+pub struct Pace(AtomicU64);
+
+/// So many may come at once: they wait in the relay's accept queue.
+const AT_ONCE: u64 = 5;
+
+impl Pace {
+    /// Takes a turn; returns how long to wait for it, but never longer than `longest`: to send
+    /// somebody too soon is better than to keep a reservation for nothing.
+    pub fn turn(&self, per_second: u64, now: Moment, longest: Duration) -> Duration {
+        let step = 1_000_000_000 / per_second.max(1);
+        let now = nanos(now);
+        let latest = now.saturating_add(nanos(longest)).saturating_add(step * AT_ONCE);
+        let next = |turn: u64| turn.clamp(now, latest).saturating_add(step);
+        let turn = self.0.fetch_update(Relaxed, Relaxed, |turn| Some(next(turn)));
+        let turn = turn.unwrap_or(now).clamp(now, latest);
+        Duration::from_nanos((turn - now).saturating_sub(step * (AT_ONCE - 1)))
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONGEST: Duration = Duration::from_secs(2);
+
+    fn waits(pace: &Pace, players: usize, now: Moment) -> Vec<u128> {
+        (0..players).map(|_| pace.turn(100, now, LONGEST).as_millis()).collect()
+    }
+
+    #[test]
+    fn a_few_at_once_do_not_wait() {
+        assert_eq!(waits(&Pace::default(), 5, Duration::from_secs(1)), [0; 5]);
+    }
+
+    #[test]
+    fn a_crowd_is_drawn_out_into_a_line() {
+        assert_eq!(waits(&Pace::default(), 8, Duration::from_secs(1))[5..], [10, 20, 30]);
+    }
+
+    #[test]
+    fn those_who_come_at_the_pace_do_not_wait() {
+        let pace = Pace::default();
+        for turn in 0..1_000 {
+            assert_eq!(waits(&pace, 1, Duration::from_millis(10 * turn)), [0]);
+        }
+    }
+
+    #[test]
+    fn nobody_waits_longer_than_the_longest() {
+        let pace = Pace::default();
+        let waits = waits(&pace, 1_000, Duration::from_secs(1));
+        assert!(waits.iter().all(|wait| *wait <= LONGEST.as_millis() + 10), "{:?}", waits.last());
+        assert_eq!(pace.turn(100, Duration::from_secs(4), LONGEST), Duration::ZERO);
+    }
+}
