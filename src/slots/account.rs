@@ -54,6 +54,8 @@ struct Book {
     seen: u64,
     /// Units that this look counted, or that were committed so early that it must have.
     base: u64,
+    /// Units that arrived at the last look and may belong to promises made while it ran.
+    credit: u64,
     /// Nothing is free, whatever the numbers say, until the next good look.
     shut: bool,
     /// How many units were committed at past moments, oldest first.
@@ -68,8 +70,15 @@ const MAX_MARKS: usize = 64;
 impl Account {
     /// An account nobody has looked at: it has what its terms allow.
     pub fn new(terms: Terms) -> Self {
-        let book =
-            Book { terms, reported: None, seen: 0, base: 0, shut: false, marks: VecDeque::new() };
+        let book = Book {
+            terms,
+            reported: None,
+            seen: 0,
+            base: 0,
+            credit: 0,
+            shut: false,
+            marks: VecDeque::new(),
+        };
         let account = Self {
             claimed: AtomicU64::new(0),
             committed: AtomicU64::new(0),
@@ -125,7 +134,9 @@ impl Account {
     /// Whoever arrived was sent here, if listeners come by no other way: the reservation has become
     /// a listener, and to count both would leave slots empty while players are refused. As many
     /// reservations end as listeners arrived, and only ones from before the look. Which ones does
-    /// not matter, since only their number counts.
+    /// not matter, since only their number counts. A relay counts some moments after the look
+    /// began, so that a listener may be seen who was promised a slot meanwhile: that reservation
+    /// ends at the next look.
     pub(super) fn observe(
         &self,
         began: Moment,
@@ -136,7 +147,10 @@ impl Account {
     ) -> u64 {
         let mut book = self.book();
         let promised_before = book.marks.back().map_or(book.base, |(_, committed)| *committed);
+        let arrived = arrived.saturating_add(book.credit);
         let early = arrived.min(promised_before.saturating_sub(book.base));
+        let promised_since = self.committed.load(Acquire).saturating_sub(promised_before);
+        book.credit = (arrived - early).min(promised_since);
         book.base = book.base.saturating_add(early);
         if let Some(settled) = began.checked_sub(settle) {
             while let Some(&(marked, committed)) = book.marks.front() {

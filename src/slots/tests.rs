@@ -127,6 +127,28 @@ fn an_arrival_ends_no_reservation_from_after_the_look_began() {
 }
 
 #[test]
+fn a_listener_who_was_promised_a_slot_during_the_look_that_saw_it_is_reckoned_by_the_next() {
+    let ledger = Ledger::new(limited(9), limited(9));
+    ledger.saw(ledger.begin(at(9.0)), 0);
+    let look = ledger.begin(at(10.0));
+    assert!(ledger.reserve());
+    ledger.saw(look, 1);
+    ledger.saw(ledger.begin(at(10.5)), 1);
+    assert_eq!(ledger.mount.seats.reserved(), 0);
+    assert_eq!(ledger.server.seats.reserved(), 0);
+}
+
+#[test]
+fn a_listener_who_came_by_itself_ends_no_later_reservation() {
+    let ledger = Ledger::new(UNLIMITED, limited(9));
+    ledger.saw(ledger.begin(at(9.0)), 0);
+    ledger.saw(ledger.begin(at(10.0)), 1);
+    assert!(ledger.reserve());
+    ledger.saw(ledger.begin(at(11.0)), 1);
+    assert_eq!(ledger.mount.seats.reserved(), 1);
+}
+
+#[test]
 fn a_player_that_opens_two_connections_takes_two_slots() {
     let ledger = Ledger::new(UNLIMITED, limited(3));
     assert!(reserve(&ledger.server, &ledger.mount, 2, 0));
@@ -138,7 +160,7 @@ fn a_player_that_opens_two_connections_takes_two_slots() {
 fn a_crowd_that_grows_gradually_fills_a_relay_before_anybody_is_refused() {
     for (limit, every) in [(100, 20), (100, 100), (1_000, 5)] {
         let mut world = World::new(limit);
-        world.happen(&Event::Look { takes: 0, good: true });
+        world.look_at_once();
         let mut refused_at = None;
         for turn in 1..=2 * limit {
             world.pass(every);
@@ -149,7 +171,7 @@ fn a_crowd_that_grows_gradually_fills_a_relay_before_anybody_is_refused() {
                 break;
             }
             if (turn * every) % 500 < every {
-                world.happen(&Event::Look { takes: 2, good: true });
+                world.look_at_once();
             }
         }
         let used = refused_at.expect("demand is twice the supply");
@@ -329,8 +351,12 @@ enum Event {
     Ask { arrives_after: Option<u64> },
     /// One listener leaves.
     Leave,
-    /// A look that takes this long; whether its answer gets through.
+    /// A look begins; its answer will travel this long, and get through or not.
     Look { takes: u64, good: bool },
+    /// The relay counts its listeners for the look under way.
+    Count,
+    /// The look under way is answered.
+    Answer,
     /// Nothing, for this long.
     Pass { millis: u64 },
     /// The configuration is read again, with nothing changed.
@@ -345,6 +371,8 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::Leave),
         4 => (0_u64..400, prop::bool::weighted(0.8))
             .prop_map(|(takes, good)| Event::Look { takes, good }),
+        4 => Just(Event::Count),
+        4 => Just(Event::Answer),
         3 => (1_u64..3_000).prop_map(|millis| Event::Pass { millis }),
         1 => Just(Event::Reload),
     ]
@@ -358,12 +386,28 @@ struct World {
     listeners: u64,
     on_their_way: Vec<u64>,
     most: u64,
+    look: Option<Under>,
+}
+
+/// A look under way.
+struct Under {
+    look: Look,
+    takes: u64,
+    good: bool,
+    report: Option<Report>,
 }
 
 impl World {
+    /// A whole look in one moment.
+    fn look_at_once(&mut self) {
+        self.happen(&Event::Answer);
+        self.happen(&Event::Look { takes: 0, good: true });
+        self.happen(&Event::Answer);
+    }
+
     fn new(limit: u64) -> Self {
         let ledger = Ledger::new(limited(limit), limited(limit));
-        Self { ledger, limit, now: 0, listeners: 0, on_their_way: Vec::new(), most: 0 }
+        Self { ledger, limit, now: 0, listeners: 0, on_their_way: Vec::new(), most: 0, look: None }
     }
 
     fn pass(&mut self, millis: u64) {
@@ -386,13 +430,27 @@ impl World {
             }
             Event::Leave => self.listeners = self.listeners.saturating_sub(1),
             Event::Look { takes, good } => {
-                let look = self.ledger.begin(Duration::from_millis(self.now));
-                // The relay counts at some moment of the look; its beginning is the worst.
-                let mut report = report(self.listeners, Limit::Listeners(self.limit));
-                report.clients = Some(self.listeners);
-                self.pass(takes);
-                if good {
-                    self.ledger.saw_report(look, &report);
+                // Another look would have to wait for the one before.
+                if self.look.is_none() {
+                    let look = self.ledger.begin(Duration::from_millis(self.now));
+                    self.look = Some(Under { look, takes, good, report: None });
+                }
+            }
+            Event::Count => {
+                let (listeners, limit) = (self.listeners, self.limit);
+                if let Some(under) = &mut self.look {
+                    let mut report = report(listeners, Limit::Listeners(limit));
+                    report.clients = Some(listeners);
+                    under.report.get_or_insert(report);
+                }
+            }
+            Event::Answer => {
+                self.happen(&Event::Count);
+                if let Some(Under { look, takes, good, report: Some(report) }) = self.look.take() {
+                    self.pass(takes);
+                    if good {
+                        self.ledger.saw_report(look, &report);
+                    }
                 }
             }
             Event::Pass { millis } => self.pass(millis),
@@ -434,7 +492,7 @@ proptest! {
         for _ in 0..8 {
             world.happen(&Event::Pass { millis: 2_000 });
             world.listeners = 0;
-            world.happen(&Event::Look { takes: 10, good: true });
+            world.look_at_once();
         }
         prop_assert_eq!(world.ledger.mount.seats.reserved(), 0);
         prop_assert_eq!(world.ledger.reserve_all(), limit);
