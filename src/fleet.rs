@@ -163,8 +163,10 @@ pub struct Stats {
 /// `stats.source`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatsSource {
-    /// The best of the others that the relay offers.
+    /// The best of the documents that the relay offers.
     Auto,
+    /// The same, with the `STATS` feed beside it, which says when to look.
+    Live,
     /// Our stylesheet `slots.xsl`, or the `load.xsl` of 2010.
     Slots,
     /// `/admin/stats`, behind the admin password.

@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use metrics_process::Collector;
 
 use crate::counters::{Histogram, Outcome, PollResult};
-use crate::fleet::ServerState;
+use crate::fleet::{ServerState, StatsSource};
 use crate::select::{Trust, Verdict, verdicts};
 use crate::server::Connections;
 use crate::slots::{Moment, Presence};
@@ -57,6 +57,7 @@ const GAUGES: &[(&str, &str)] = &[
         "server_last_success_timestamp_seconds",
         "Time of the last good look at a server, in seconds since 1970.",
     ),
+    ("server_live", "Whether the live statistics feed of a server is connected."),
     ("mount_up", "Whether a server that is up lists the mount."),
     ("mount_listeners", "Listeners on a mount at the last good look."),
     ("mount_max_listeners", "The most listeners a mount accepts."),
@@ -145,8 +146,12 @@ impl Sheet {
             }
             let up = slots.is_up(now, snapshot.fleet.poll.stale_after);
             self.gauge("server_up", &[name], flag(up));
-            if let Some(at) = slots.notes().last_success_unix {
+            let notes = slots.notes();
+            if let Some(at) = notes.last_success_unix {
                 self.gauge("server_last_success_timestamp_seconds", &[name], at);
+            }
+            if server.stats.source == StatsSource::Live {
+                self.gauge("server_live", &[name], flag(notes.live));
             }
         }
     }

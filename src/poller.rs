@@ -3,6 +3,7 @@
 //! A look costs a relay a seventh of a millisecond, so a relay that is being sent listeners is
 //! asked often and an idle one seldom. A relay that hangs holds up its own task and nobody else's.
 
+mod feed;
 mod fetch;
 mod resolve;
 
@@ -17,9 +18,12 @@ use crate::clock::unix_now;
 use crate::counters::PollResult;
 use crate::fleet::{Poll, Server, ServerState};
 use crate::icecast::{Activity, Limit, Report};
-use crate::slots::{Account, Evidence, Health, Listed, Rules, ServerSlots, begin_look, record};
+use crate::slots::{
+    Account, Evidence, Health, Listed, Rules, ServerSlots, begin_look, record, record_heard,
+};
 use crate::state::{Snapshot, State};
 
+use feed::Feed;
 use fetch::{Failure, Fetcher, Seen};
 
 /// Polls every server of whatever snapshot is in force, until `stop`.
@@ -75,6 +79,7 @@ async fn watch_server(
     stop: CancellationToken,
 ) {
     let mut fetcher = Fetcher::default();
+    let feed = Feed::new(&name);
     let mut told_no_limit = false;
     let watching = async {
         let mut replacements = state.replacements();
@@ -82,7 +87,8 @@ async fn watch_server(
             let snapshot = state.load_full();
             let Some(id) = snapshot.fleet.server_named(&name) else { return };
             let Some(server) = snapshot.fleet.servers.get(id) else { return };
-            let report = look(&state, &snapshot, id, server, &slots, &mut fetcher).await;
+            let began = Instant::now();
+            let report = look(&state, &snapshot, id, server, &slots, &mut fetcher, &feed).await;
             if let Some(report) = report
                 && !told_no_limit
             {
@@ -91,6 +97,7 @@ async fn watch_server(
             let mounts = snapshot.listed(id);
             tokio::select! {
                 () = until_due(&snapshot.fleet.poll, &slots, &mounts) => {}
+                () = feed.rung(began, snapshot.fleet.poll.fast_interval) => {}
                 // A new configuration may have new mounts here: they are looked up at once.
                 changed = replacements.changed() => if changed.is_err() { return },
             }
@@ -99,6 +106,7 @@ async fn watch_server(
     tokio::select! {
         () = stop.cancelled() => {}
         () = watching => {}
+        () = feed.follow(&state, &slots) => {}
     }
 }
 
@@ -125,6 +133,7 @@ async fn look(
     server: &Server,
     slots: &ServerSlots,
     fetcher: &mut Fetcher,
+    feed: &Feed,
 ) -> Option<Report> {
     let poll = &snapshot.fleet.poll;
     let mounts = snapshot.listed(id);
@@ -141,8 +150,20 @@ async fn look(
     };
     slots.polls.of(result).increment();
     let rules = Rules { rise: poll.rise, fall: poll.fall, slow_start: poll.slow_start };
-    if let Ok(Seen::Report { report, .. }) = &seen {
-        record(slots, &mounts, look, report, snapshot.fleet.balance.settle);
+    let settle = snapshot.fleet.balance.settle;
+    let mut heard = None;
+    match &seen {
+        Ok(Seen::Report { report, .. }) => {
+            record(slots, &mounts, look, report, settle);
+            feed.looked(began);
+        }
+        Ok(Seen::Full) => {
+            heard = feed.heard_while_full();
+            if let Some(heard) = &heard {
+                record_heard(slots, &mounts, heard, settle);
+            }
+        }
+        Err(_) => {}
     }
     let (before, after) = slots.judge(evidence, now, rules);
     tell_change(server, before, after, seen.as_ref().err());
@@ -156,8 +177,15 @@ async fn look(
             Some(report)
         }
         Ok(Seen::Full) => {
-            let trouble = "full to its last client: it refuses statistics as well";
-            slots.note(|notes| notes.trouble = Some(trouble.to_owned()));
+            let trouble = match heard {
+                Some(_) => "full to its last client: the counts are those of its feed",
+                None => "full to its last client: it refuses statistics as well",
+            };
+            let age = slots.last_good().map(|at| now.saturating_sub(at).as_secs_f64());
+            slots.note(|notes| {
+                notes.trouble = Some(trouble.to_owned());
+                notes.last_success_unix = age.map(|age| unix_now() - age);
+            });
             None
         }
         Err(failure) => {

@@ -52,6 +52,8 @@ pub struct Notes {
     pub trouble: Option<String>,
     /// Time of day of the last good look, in seconds since 1970.
     pub last_success_unix: Option<f64>,
+    /// Whether the relay's `STATS` feed is connected.
+    pub live: bool,
 }
 
 /// What is known of one mount.
@@ -73,6 +75,17 @@ pub enum Presence {
     Idle,
     /// The relay does not list it.
     Absent,
+}
+
+/// What a relay's `STATS` feed told since the last good look at it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// When the feed was last heard.
+    pub at: Moment,
+    /// Clients of all kinds, if it told.
+    pub clients: Option<u64>,
+    /// Listeners by mount, of those mounts that it told of.
+    pub listeners: HashMap<String, u64>,
 }
 
 /// One look at a server under way; see [`begin_look`].
@@ -150,6 +163,30 @@ pub fn record(
     server.seats.observe(look.began, clients_of(report), None, settle);
     server.bandwidth.observe(look.began, bits, None, settle);
     server.last_good.store(millis(look.began), Relaxed);
+}
+
+/// Enters what a relay's feed told, in place of a look that the relay was too full to allow.
+///
+/// This keeps what is known of a full relay fresh, and it frees nothing. The feed can be forged by
+/// whoever sets a title, can be cut short, and lags by nearly a second; and there is no need to
+/// rely on it: a relay that would let a listener in lets a look in as well, and that look frees
+/// what is free. Until then the server's account is shut, and since a listener needs a slot in all
+/// accounts, no number in here can send one anywhere. Nothing is said of limits and of which
+/// mounts there are, since the feed is not to be believed about either.
+pub fn record_heard(server: &ServerSlots, mounts: &[Listed<'_>], heard: &Heard, settle: Duration) {
+    server.seats.shut();
+    let mut bits = 0_u64;
+    for mount in mounts {
+        let seats = &mount.slots.seats;
+        let listeners = heard.listeners.get(mount.path).copied().unwrap_or_else(|| seats.seen());
+        seats.recount(heard.at, listeners, settle);
+        bits = bits.saturating_add(listeners.saturating_mul(mount.bitrate));
+    }
+    let clients = heard.clients.unwrap_or_else(|| server.seats.seen());
+    server.seats.recount(heard.at, clients, settle);
+    server.bandwidth.recount(heard.at, bits, settle);
+    let last_good = server.last_good().map_or(heard.at, |at| at.max(heard.at));
+    server.last_good.store(millis(last_good), Relaxed);
 }
 
 /// The clients a relay serves, for its `<limits><clients>`: as it says, or else every listener and

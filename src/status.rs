@@ -6,6 +6,7 @@ mod page;
 
 use serde::Serialize;
 
+use crate::fleet::StatsSource;
 use crate::select::{Candidate, Trust, Verdict, verdicts};
 use crate::slots::{Moment, Presence};
 use crate::state::{MountView, Snapshot, State};
@@ -99,8 +100,10 @@ pub struct ServerStatus {
     pub health: &'static str,
     /// Whether its numbers are believed.
     pub up: bool,
-    /// The statistics document in use.
-    pub source: Option<&'static str>,
+    /// The statistics document in use, `+ feed` if the relay's feed is heard as well.
+    pub source: Option<String>,
+    /// Whether the relay's feed is connected; absent where none is configured.
+    pub live: Option<bool>,
     /// Seconds since its last good look.
     pub age_seconds: Option<f64>,
     /// Clients of all kinds at the last good look.
@@ -162,7 +165,10 @@ fn servers(snapshot: &Snapshot, now: Moment) -> Vec<ServerStatus> {
             state: server.state.label(),
             health: slots.health().label(),
             up: slots.is_up(now, snapshot.fleet.poll.stale_after),
-            source: notes.source,
+            source: notes.source.map(|source| {
+                if notes.live { format!("{source} + feed") } else { source.to_owned() }
+            }),
+            live: (server.stats.source == StatsSource::Live).then_some(notes.live),
             age_seconds: slots.last_good().map(|at| now.saturating_sub(at).as_secs_f64()),
             clients: slots.seats.seen(),
             reserved: slots.seats.reserved(),

@@ -108,10 +108,12 @@ impl Fetcher {
             StatsSource::Slots => vec![Document::Slots, Document::Load],
             StatsSource::Admin => vec![Document::Admin],
             StatsSource::StatusJson => vec![Document::StatusJson],
-            StatsSource::Auto if server.stats.credentials.is_some() => {
+            StatsSource::Auto | StatsSource::Live if server.stats.credentials.is_some() => {
                 vec![Document::Slots, Document::Admin, Document::Load, Document::StatusJson]
             }
-            StatsSource::Auto => vec![Document::Slots, Document::Load, Document::StatusJson],
+            StatsSource::Auto | StatsSource::Live => {
+                vec![Document::Slots, Document::Load, Document::StatusJson]
+            }
         };
         // A stable sort: what worked comes first, the rest keep their order.
         documents.sort_by_key(|document| Some(*document) != self.worked);
@@ -159,9 +161,9 @@ fn contains(body: &[u8], text: &[u8]) -> bool {
     body.windows(text.len()).any(|window| window == text)
 }
 
-/// The two clients there are: one that can do TLS and one that needs no certificates to exist,
+/// The two clients there are, for looks and feeds: one that can do TLS and one that needs no certificates to exist,
 /// since building the former fails in an image without any.
-fn client(tls: bool) -> Result<&'static Client, &'static str> {
+pub(super) fn client(tls: bool) -> Result<&'static Client, &'static str> {
     static PLAIN: OnceLock<Result<Client, String>> = OnceLock::new();
     static TLS: OnceLock<Result<Client, String>> = OnceLock::new();
     let cell = if tls { &TLS } else { &PLAIN };
@@ -241,7 +243,7 @@ impl Failure {
 
     /// What a failed exchange says. What would fail a listener too is hard evidence; what our own
     /// machine lacks is none.
-    fn of(error: &reqwest::Error, url: &str) -> Self {
+    pub(super) fn of(error: &reqwest::Error, url: &str) -> Self {
         let mut cause: &dyn std::error::Error = error;
         let mut io = None;
         let mut certificate = false;

@@ -127,18 +127,19 @@ impl Account {
         settle: Duration,
     ) {
         let mut book = self.book();
-        if let Some(settled) = began.checked_sub(settle) {
-            while let Some(&(marked, committed)) = book.marks.front() {
-                if marked > settled {
-                    break;
-                }
-                book.base = committed;
-                book.marks.pop_front();
-            }
-        }
+        book.settle(began, settle);
         book.seen = seen;
         book.reported = reported;
         book.shut = false;
+        self.balance(&book);
+    }
+
+    /// Enters what was counted by `at`, by one who may be wrong and cannot say what is free: the
+    /// limit stays, and an account that is shut stays shut.
+    pub(super) fn recount(&self, at: Moment, seen: u64, settle: Duration) {
+        let mut book = self.book();
+        book.settle(at, settle);
+        book.seen = seen;
         self.balance(&book);
     }
 
@@ -213,6 +214,18 @@ impl Account {
 }
 
 impl Book {
+    /// Ends what was reserved so long before `at` that whoever counted then has counted it.
+    fn settle(&mut self, at: Moment, settle: Duration) {
+        let Some(settled) = at.checked_sub(settle) else { return };
+        while let Some(&(marked, committed)) = self.marks.front() {
+            if marked > settled {
+                break;
+            }
+            self.base = committed;
+            self.marks.pop_front();
+        }
+    }
+
     fn limit(&self) -> Option<u64> {
         match (self.terms.max, self.reported) {
             (Some(max), Some(reported)) => Some(max.min(reported)),
