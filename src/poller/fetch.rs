@@ -10,7 +10,7 @@ use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Response, StatusCode};
 use secrecy::ExposeSecret;
 
 use crate::counters::PollResult;
@@ -138,23 +138,31 @@ async fn get(server: &Server, document: Document, timeout: Duration) -> Result<S
     let mut answer = request.send().await.map_err(|error| Failure::of(&error, &url))?;
     let status = answer.status();
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| Failure::of(&error, &url))? {
-        if body.len() + chunk.len() > MAX_BODY {
-            let why = format!("{url} answers more than {} KiB", MAX_BODY / 1024);
-            return Err(Failure::odd(PollResult::TooLarge, why));
-        }
-        body.extend_from_slice(&chunk);
+    let whole = read(&mut answer, &mut body, &url).await;
+    // Icecast refuses without having read the request, so a reset follows what it says.
+    if status == StatusCode::FORBIDDEN && contains(&body, FULL_TEXT) {
+        return Ok(Seen::Full);
     }
+    whole?;
     if status != StatusCode::OK {
-        if status == StatusCode::FORBIDDEN && contains(&body, FULL_TEXT) {
-            return Ok(Seen::Full);
-        }
         return Err(Failure::status(status, &url, document));
     }
     let report = document.parse(&body).map_err(|error| {
         Failure::odd(PollResult::Malformed, format!("{url} is no statistics: {error}"))
     })?;
     Ok(Seen::Report { report, source: document.name() })
+}
+
+/// Reads what follows the head into `body`, which keeps what came before a failure.
+async fn read(answer: &mut Response, body: &mut Vec<u8>, url: &str) -> Result<(), Failure> {
+    while let Some(chunk) = answer.chunk().await.map_err(|error| Failure::of(&error, url))? {
+        if body.len() + chunk.len() > MAX_BODY {
+            let why = format!("{url} answers more than {} KiB", MAX_BODY / 1024);
+            return Err(Failure::odd(PollResult::TooLarge, why));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(())
 }
 
 fn contains(body: &[u8], text: &[u8]) -> bool {
