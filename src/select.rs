@@ -260,9 +260,10 @@ struct Standing {
 impl Standing {
     /// Adds one account, of which a listener takes `units`.
     fn weigh(&mut self, account: &crate::slots::Account, units: u64) {
-        let (Some(free), Some(room)) = (account.free(), account.room()) else { return };
-        let Some(free) = free.checked_div(units) else { return };
+        let Some(free) = account.free().and_then(|free| free.checked_div(units)) else { return };
         self.free = Some(self.free.map_or(free, |least| least.min(free)));
+        // One without a limit has nothing free either while its relay refuses everybody.
+        let Some(room) = account.room() else { return };
         let room = (room as f64 * self.allowance).max(1.0);
         let share = account.load() as f64 / room;
         self.share = Some(self.share.map_or(share, |most| most.max(share)));

@@ -204,6 +204,18 @@ fn a_relay_that_refuses_connections_gets_nobody_from_the_first_refusal_on() {
 }
 
 #[test]
+fn a_relay_full_to_its_last_client_is_passed_over_though_no_limit_of_it_is_known() {
+    let mut scene = scene(TWO);
+    scene.saw("vienna", vec![mount("/x", 0, 1_000)]);
+    scene.saw("berlin", vec![mount("/x", 99, 1_000)]);
+    scene.failed("vienna", Evidence::Full, 1);
+    assert_eq!(scene.ask_times(50, "berlin"), 50);
+    assert_eq!(scene.why_not(0), Some(Reason::Full));
+    scene.failed("berlin", Evidence::Full, 1);
+    assert_eq!(scene.ask(), "full");
+}
+
+#[test]
 fn a_relay_in_doubt_is_used_when_no_other_is_sure() {
     let mut scene = scene(TWO);
     scene.saw("vienna", vec![mount("/x", 0, 2)]);
