@@ -10,7 +10,7 @@ use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret;
 
 use crate::counters::PollResult;
@@ -135,7 +135,7 @@ async fn get(server: &Server, document: Document, timeout: Duration) -> Result<S
     {
         request = request.basic_auth(&account.username, Some(account.password.expose_secret()));
     }
-    let mut answer = request.send().await.map_err(|error| Failure::of(&error, &url))?;
+    let mut answer = ask(request).await.map_err(|error| Failure::of(&error, &url))?;
     let status = answer.status();
     let mut body = Vec::new();
     let whole = read(&mut answer, &mut body, &url).await;
@@ -151,6 +151,23 @@ async fn get(server: &Server, document: Document, timeout: Duration) -> Result<S
         Failure::odd(PollResult::Malformed, format!("{url} is no statistics: {error}"))
     })?;
     Ok(Seen::Report { report, source: document.name() })
+}
+
+/// Sends a request, and once more if its connection broke before an answer was made out.
+///
+/// A full Icecast refuses whoever connects, and if it does so before it was asked anything, the
+/// HTTP client takes the refusal for nonsense and drops it. Icecast then accepts nobody for 0.4 s,
+/// so that the second request waits there before the second refusal is made.
+async fn ask(request: RequestBuilder) -> Result<Response, reqwest::Error> {
+    let again = request.try_clone();
+    match (request.send().await, again) {
+        (Err(error), Some(again))
+            if error.is_request() && !error.is_connect() && !error.is_timeout() =>
+        {
+            again.send().await
+        }
+        (sent, _) => sent,
+    }
 }
 
 /// Reads what follows the head into `body`, which keeps what came before a failure.
