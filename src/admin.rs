@@ -102,7 +102,13 @@ impl Admin {
         match self.reload.reload().await {
             Some(Outcome::Unchanged) => answer(StatusCode::OK, TEXT, "unchanged\n"),
             Some(Outcome::Applied(changes)) => {
-                answer(StatusCode::OK, TEXT, format!("reloaded\n{changes}"))
+                let mut text = format!("reloaded\n{changes}");
+                let restart_required = self.state.reloads().restart_required;
+                if !restart_required.is_empty() {
+                    let keys = restart_required.join(", ");
+                    text.extend(["a restart is needed for: ", &keys, "\n"]);
+                }
+                answer(StatusCode::OK, TEXT, text)
             }
             Some(Outcome::Rejected(diagnostics)) => {
                 answer(StatusCode::UNPROCESSABLE_ENTITY, TEXT, diagnostics)
@@ -120,7 +126,9 @@ impl Admin {
         let offered = headers
             .get(AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.strip_prefix("Bearer "));
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, token)| token);
         if let (Some(token), Some(offered)) = (token, offered) {
             // Comparing digests takes as long wherever the first difference is.
             return Sha256::digest(token.expose_secret()) == Sha256::digest(offered.trim());

@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -50,6 +51,13 @@ pub struct CannotListen {
     cause: io::Error,
 }
 
+/// How long a stop waits for the requests of players.
+const PLAYERS_DRAIN: Duration = Duration::from_secs(10);
+
+/// How long it then waits for those of operators. Supervisors seldom wait much longer than ten
+/// seconds in all.
+const OPERATORS_DRAIN: Duration = Duration::from_millis(500);
+
 /// A task that ended before it was told to.
 #[derive(Debug)]
 pub struct Ended(&'static str);
@@ -72,7 +80,7 @@ impl App {
             reloads.last_success_unix = unix_now();
             reloads.watching = true;
         });
-        let (reloader, reload) = Reloader::new(path, Arc::clone(&state), loaded.fingerprint);
+        let (reloader, reload) = Reloader::new(path, Arc::clone(&state), loaded.trace);
         Ok(Self { state, reloader, reload, public, admin })
     }
 
@@ -111,12 +119,14 @@ impl App {
 
         for listener in self.public {
             let service = Arc::new(Redirector::new(Arc::clone(&self.state)));
-            let task = serve(listener, service, Arc::clone(&players), leaving.clone());
+            let task =
+                serve(listener, service, Arc::clone(&players), leaving.clone(), PLAYERS_DRAIN);
             serving.spawn_on(named("public port", task), &runtimes.public);
         }
         let admin =
             Admin::new(Arc::clone(&self.state), Arc::clone(&players), self.reload, leaving.clone());
-        let task = serve(self.admin, Arc::new(admin), Arc::default(), done.clone());
+        let task =
+            serve(self.admin, Arc::new(admin), Arc::default(), done.clone(), OPERATORS_DRAIN);
         working.spawn_on(named("admin port", task), &runtimes.control);
         let task = poller::run(Arc::clone(&self.state), done.clone());
         working.spawn_on(named("poller", task), &runtimes.control);
@@ -152,9 +162,10 @@ async fn serve(
     service: Arc<impl server::Service>,
     connections: Arc<Connections>,
     stop: CancellationToken,
+    drain_limit: Duration,
 ) {
     match TcpListener::from_std(listener) {
-        Ok(listener) => server::serve(listener, service, connections, stop).await,
+        Ok(listener) => server::serve(listener, service, connections, stop, drain_limit).await,
         Err(error) => error!(%error, "cannot serve a port that was taken"),
     }
 }

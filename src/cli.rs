@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Sends each listener to the Icecast relay that has a free slot for it.
 #[derive(Debug, Parser)]
 #[command(
     version,
+    propagate_version = true,
     about,
     args_conflicts_with_subcommands = true,
     after_help = "Without a command, `serve` is meant.\n\n\
@@ -51,8 +54,33 @@ pub struct Serve {
 
     /// What is logged: error, warn, info, debug, trace, or a filter like
     /// `warn,icecast_balancer::poller=debug`
-    #[arg(long, value_name = "LEVEL", env = "RUST_LOG", default_value = "info")]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "RUST_LOG",
+        hide_env_values = true,
+        default_value = "info"
+    )]
     pub log_level: String,
+}
+
+impl Serve {
+    /// The filter that `--log-level` means.
+    ///
+    /// A word that is no level would be taken for the name of a module, and so for "nothing else";
+    /// nobody means that. An empty variable is one that nobody set.
+    pub fn log_filter(&self) -> Result<EnvFilter, String> {
+        let written = if self.log_level.is_empty() { "info" } else { &self.log_level };
+        let unknown = written
+            .split(',')
+            .map(str::trim)
+            .find(|word| !word.contains(['=', ':', '[']) && word.parse::<LevelFilter>().is_err());
+        if let Some(word) = unknown {
+            return Err(format!("`{word}` is none of off, error, warn, info, debug, trace"));
+        }
+        // The watcher tells of every file that it loses, which is every file that is replaced.
+        EnvFilter::try_new(format!("notify=warn,{written}")).map_err(|error| error.to_string())
+    }
 }
 
 /// The arguments of `check`.

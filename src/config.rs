@@ -1,8 +1,8 @@
 //! What `balancer.yaml` says: typed as it is written, with the position of everything in it.
 //!
-//! [`read`] goes through all of it and collects what is wrong instead of stopping at the first
+//! `read` goes through all of it and collects what is wrong instead of stopping at the first
 //! mistake; a value that was wrong is `None` here, like one that is not there, and its problem is
-//! among the [`Findings`]. What the values mean together is the business of [`crate::fleet`].
+//! among the `Findings`. What the values mean together is the business of [`crate::fleet`].
 
 pub mod source;
 
@@ -12,6 +12,7 @@ pub(crate) mod findings;
 mod secrets;
 mod streams;
 pub(crate) mod suggest;
+mod urls;
 mod values;
 mod yaml;
 
@@ -75,8 +76,7 @@ pub(crate) struct Balance {
     pub(crate) settle: Option<At<Duration>>,
     pub(crate) headroom: Option<At<Headroom>>,
     pub(crate) when_full: Option<At<WhenFull>>,
-    /// The key; nothing is done with it yet.
-    pub(crate) wait: Option<Span>,
+    pub(crate) wait: Option<At<Duration>>,
     pub(crate) panic: Option<At<Panic>>,
     /// The key; nothing is done with it yet.
     pub(crate) geoip: Option<Span>,
@@ -238,14 +238,18 @@ pub(crate) fn read(sources: &Sources) -> (Option<Config>, Findings) {
     for (index, source) in sources.iter().enumerate() {
         let start = Span { source: index, start: 0, end: 0 };
         match yaml::parse(source.text(), index) {
-            Ok(root) if matches!(root.value, yaml::Value::Null) => {
-                let help = "a configuration has at least `servers:` and `streams:`";
-                findings.problem(start, "the file is empty", help);
-                complete = false;
-            }
-            Ok(root) => {
+            Ok(root) if matches!(root.value, yaml::Value::Map(_)) => {
                 hide_passwords(&root, &mut findings);
                 files.push((start, root));
+            }
+            Ok(root) => {
+                let message = match root.value {
+                    yaml::Value::Null => "the file is empty",
+                    _ => "this is not a mapping of keys to values",
+                };
+                let help = "a configuration has at least `servers:` and `streams:`";
+                findings.problem(start, message, help);
+                complete = false;
             }
             Err(malformed) => {
                 findings.problem(malformed.span, malformed.message, malformed.help);

@@ -85,7 +85,12 @@ pub struct Totals {
 impl Counter {
     /// One more.
     pub fn increment(&self) {
-        self.0.fetch_add(1, Relaxed);
+        self.add(1);
+    }
+
+    /// That many more.
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Relaxed);
     }
 
     /// The count so far.

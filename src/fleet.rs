@@ -77,6 +77,8 @@ pub struct Balance {
     pub settle: Duration,
     /// Slots kept free on each mount.
     pub headroom: Headroom,
+    /// What happens to a player when every mount is full.
+    pub when_full: WhenFull,
     /// What happens when nothing is known for certain.
     pub panic: Panic,
 }
@@ -99,6 +101,15 @@ pub enum Headroom {
     Auto,
     /// This many slots.
     Slots(u64),
+}
+
+/// `balance.when_full`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// 503 at once.
+    Reject,
+    /// Hold the request until a slot frees, for so long at most; then 503.
+    Wait(Duration),
 }
 
 /// `balance.panic`.

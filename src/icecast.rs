@@ -57,6 +57,9 @@ pub struct MountReport {
     pub limit: Limit,
     /// Whether a stream has been proven to flow.
     pub activity: Activity,
+    /// Bytes that the source has sent since it began, where the document tells it. Icecast counts
+    /// them up about every five seconds.
+    pub bytes: Option<u64>,
 }
 
 /// A mount's `<max-listeners>` as its relay reports it.

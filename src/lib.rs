@@ -5,7 +5,7 @@
 //! - What is written and what it means: [`problem`], [`config`], [`files`], [`fleet`].
 //! - What relays say: [`icecast`].
 //! - What is remembered: [`counters`], [`slots`], [`state`].
-//! - Who gets the next listener: [`select`].
+//! - Who gets the next listener, and who waits: [`select`], [`waiting`].
 //! - What is shown: [`metrics`], [`status`].
 //! - What runs: [`poller`], [`reload`], [`server`], [`redirect`], [`admin`].
 //! - What puts it together: [`app`], [`cli`].
@@ -21,9 +21,12 @@ pub mod icecast;
 
 pub mod clock;
 pub mod counters;
+pub mod player;
+pub mod queue;
 pub mod select;
 pub mod slots;
 pub mod state;
+pub mod waiting;
 
 pub mod metrics;
 pub mod status;

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use icecast_balancer::app::{App, Runtimes};
@@ -11,12 +12,15 @@ use icecast_balancer::problem::Problems;
 use icecast_balancer::reload::{self, ReloadHandle};
 use sd_notify::NotifyState;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
 use tracing::{error, info, warn};
-use tracing_subscriber::EnvFilter;
 
 const BAD_CONFIG: u8 = 2;
 const FAILED: u8 = 1;
+
+/// Signals this close together are one.
+const ECHO: Duration = Duration::from_millis(50);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -28,7 +32,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Serve) -> ExitCode {
     if let Err(error) = log_to_stderr(arguments) {
-        complain(&format!("error: --log-level: {error}\n"));
+        complain(&format!("error: --log-level or RUST_LOG: {error}\n"));
         return ExitCode::from(FAILED);
     }
     let loaded = match reload::load(&arguments.config) {
@@ -48,39 +52,40 @@ fn run(arguments: &Serve) -> ExitCode {
 }
 
 fn serve(config: PathBuf, loaded: reload::Loaded) -> Result<(), Box<dyn std::error::Error>> {
-    let app = App::bind(config, loaded)?;
-    for address in app.public_addresses() {
-        info!("players are served on http://{address}");
-    }
-    if let Some(address) = app.admin_address() {
-        info!("status and metrics are on http://{address}");
-    }
     // Answering players must not wait for polls, nor polls for a crowd of players.
     let public = runtime(Builder::new_multi_thread().thread_name("public"))?;
     let control = runtime(Builder::new_multi_thread().worker_threads(1).thread_name("control"))?;
     let runtimes = Runtimes { public: public.handle().clone(), control: control.handle().clone() };
-    let reload = app.reload_handle();
     let result = control.block_on(async {
+        // Before anybody can know that this program runs: a signal that nobody awaits kills it.
         let mut hangup = signal(SignalKind::hangup())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut stops = Stops::new()?;
+        let app = App::bind(config, loaded)?;
+        for address in app.public_addresses() {
+            info!("players are served on http://{address}");
+        }
+        if let Some(address) = app.admin_address() {
+            info!("status and metrics are on http://{address}");
+        }
+        let reload = app.reload_handle();
         tokio::spawn(async move {
             while hangup.recv().await.is_some() {
                 on_hangup(&reload).await;
             }
         });
         let stop = async {
-            tokio::select! {
-                _ = terminate.recv() => info!("SIGTERM"),
-                _ = interrupt.recv() => info!("SIGINT"),
-            }
+            info!("{}", stops.next().await);
             tell_systemd(NotifyState::Stopping);
-            // A second signal means that somebody has no patience left.
             tokio::spawn(async move {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                }
+                // Some supervisors signal the program and its group: that is one word, said twice.
+                let echoes = async {
+                    loop {
+                        stops.next().await;
+                    }
+                };
+                let Err(_elapsed) = timeout(ECHO, echoes).await;
+                // A second word means that somebody has no patience left.
+                stops.next().await;
                 leave_at_once();
             });
         };
@@ -91,6 +96,27 @@ fn serve(config: PathBuf, loaded: reload::Loaded) -> Result<(), Box<dyn std::err
     public.shutdown_background();
     control.shutdown_background();
     result
+}
+
+/// The signals that ask the program to end.
+struct Stops {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stops {
+    fn new() -> io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// The name of the next one.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }
 
 fn runtime(builder: &mut Builder) -> io::Result<Runtime> {
@@ -156,7 +182,7 @@ fn report_at_start(arguments: &Serve, problems: &Problems) {
 
 /// A log that cannot be written is no reason to panic: the library would, if told to report it.
 fn log_to_stderr(arguments: &Serve) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let filter = EnvFilter::try_new(&arguments.log_level)?;
+    let filter = arguments.log_filter()?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

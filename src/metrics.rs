@@ -10,7 +10,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use metrics_process::Collector;
 
 use crate::counters::{Histogram, Outcome, PollResult};
-use crate::fleet::{ServerState, StatsSource};
+use crate::fleet::{ServerState, StatsSource, WhenFull};
+use crate::player::Client;
 use crate::select::{Trust, Verdict, verdicts};
 use crate::server::Connections;
 use crate::slots::{Moment, Presence};
@@ -45,6 +46,8 @@ const COUNTERS: &[(&str, &str)] = &[
     ("requests_total", "Requests of players, by how they ended."),
     ("stream_requests_total", "Requests for a stream, by how they ended."),
     ("server_polls_total", "Looks at a server's statistics, by result."),
+    ("server_redirected_total", "Listeners sent to a server."),
+    ("server_arrived_total", "Listeners seen to arrive on a server's mounts."),
     ("config_reloads_total", "Attempts to reload the configuration, by result."),
     ("shed_total", "Connections and requests turned away to protect the service."),
 ];
@@ -64,6 +67,7 @@ const GAUGES: &[(&str, &str)] = &[
     ("mount_free_slots", "Slots of a mount that can still be given to players."),
     ("mount_reserved_slots", "Players sent to a mount that no look can have seen yet."),
     ("stream_up", "Whether a player who asks for the stream now would be sent to a relay."),
+    ("stream_waiting", "Players held until a slot of the stream frees."),
     ("stream_free_slots", "Slots of a stream's mounts that can be given to players, in sum."),
     ("config_last_reload_successful", "Whether the configuration on disk is the one in force."),
     (
@@ -74,6 +78,7 @@ const GAUGES: &[(&str, &str)] = &[
     ("config_watch_active", "Whether changes of the configuration are noticed at once."),
     ("config_restart_required", "Whether the configuration changes what only a restart applies."),
     ("panic_mode", "Whether some stream's players are sent where nothing is known for certain."),
+    ("network_hold", "Whether our own network is taken to be at fault, since most relays fail."),
     ("connections", "Connections of players."),
     ("build_info", "Always 1; the labels are the version and the compiler."),
 ];
@@ -125,6 +130,7 @@ impl Sheet {
         ] {
             self.counter("config_reloads_total", &[("result", result)], counter.get());
         }
+        self.gauge("network_hold", &[], flag(state.network_hold()));
         self.gauge("config_info", &[("sha256", &*snapshot.digest)], 1.0);
         self.gauge("config_watch_active", &[], flag(reloads.watching));
         let restart = !reloads.restart_required.is_empty();
@@ -144,6 +150,8 @@ impl Sheet {
                 let labels = [name, ("result", result.label())];
                 self.counter("server_polls_total", &labels, slots.polls.of(result).get());
             }
+            self.counter("server_redirected_total", &[name], slots.redirected.get());
+            self.counter("server_arrived_total", &[name], slots.arrived.get());
             let up = slots.is_up(now, snapshot.fleet.poll.stale_after);
             self.gauge("server_up", &[name], flag(up));
             let notes = slots.notes();
@@ -161,9 +169,9 @@ impl Sheet {
         for (id, stream, _) in snapshot.streams() {
             let mut best: Option<Trust> = None;
             let mut free = Some(0_u64);
-            let mounts = snapshot.mounts(id).zip(verdicts(snapshot, id, now));
+            let mounts = snapshot.mounts(id).zip(verdicts(snapshot, id, Client::ANY, now));
             for (mount, verdict) in mounts {
-                self.mount(snapshot, &stream.path, &mount, now);
+                self.mount(snapshot, &stream.path, &mount, &verdict, now);
                 if let Verdict::Candidate(candidate) = verdict {
                     let trust = candidate.rank.trust;
                     best = Some(best.map_or(trust, |best| best.min(trust)));
@@ -173,6 +181,11 @@ impl Sheet {
             panic_mode |= best == Some(Trust::Guess);
             let name = ("stream", &*stream.path);
             self.gauge("stream_up", &[name], flag(best.is_some()));
+            if let (WhenFull::Wait(_), Some(queue)) =
+                (snapshot.fleet.balance.when_full, snapshot.queue(id))
+            {
+                self.gauge("stream_waiting", &[name], queue.waiting() as f64);
+            }
             if let Some(free) = free {
                 self.gauge("stream_free_slots", &[name], free as f64);
             }
@@ -180,20 +193,27 @@ impl Sheet {
         self.gauge("panic_mode", &[], flag(panic_mode));
     }
 
-    fn mount(&self, snapshot: &Snapshot, stream: &str, mount: &MountView<'_>, now: Moment) {
+    fn mount(
+        &self,
+        snapshot: &Snapshot,
+        stream: &str,
+        mount: &MountView<'_>,
+        verdict: &Verdict,
+        now: Moment,
+    ) {
         let labels = [("stream", stream), ("server", &*mount.server.name)];
         let seats = &mount.slots.seats;
         let present = matches!(mount.slots.presence(), Presence::Active | Presence::Idle);
         let up = present && mount.server_slots.is_up(now, snapshot.fleet.poll.stale_after);
         self.gauge("mount_up", &labels, flag(up));
         if present {
-            self.gauge("mount_listeners", &labels, seats.seen() as f64);
+            self.gauge("mount_listeners", &labels, seats.told() as f64);
         }
         self.gauge("mount_reserved_slots", &labels, seats.reserved() as f64);
         if let Some(limit) = seats.limit() {
             self.gauge("mount_max_listeners", &labels, limit as f64);
         }
-        if let Some(free) = mount.free() {
+        if let Some(free) = verdict.free(mount) {
             self.gauge("mount_free_slots", &labels, free as f64);
         }
     }

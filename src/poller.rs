@@ -5,6 +5,7 @@
 
 mod feed;
 mod fetch;
+mod hold;
 mod resolve;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::slots::{
     Account, Evidence, Health, Listed, Rules, ServerSlots, begin_look, record, record_heard,
 };
 use crate::state::{Snapshot, State};
+use crate::waiting;
 
 use feed::Feed;
 use fetch::{Failure, Fetcher, Seen};
@@ -149,18 +151,22 @@ async fn look(
         Err(failure) => (failure.result, failure.evidence),
     };
     slots.polls.of(result).increment();
-    let rules = Rules { rise: poll.rise, fall: poll.fall, slow_start: poll.slow_start };
-    let settle = snapshot.fleet.balance.settle;
+    let rules = Rules {
+        rise: poll.rise,
+        fall: poll.fall,
+        slow_start: poll.slow_start,
+        hold: hold::judge(state, snapshot, slots, evidence, now),
+    };
     let mut heard = None;
     match &seen {
         Ok(Seen::Report { report, .. }) => {
-            record(slots, &mounts, look, report, settle);
+            record(slots, &mounts, look, report, snapshot.fleet.balance.settle);
             feed.looked(began);
         }
         Ok(Seen::Full) => {
             heard = feed.heard_while_full();
             if let Some(heard) = &heard {
-                record_heard(slots, &mounts, heard, settle);
+                record_heard(slots, &mounts, heard);
             }
         }
         Err(_) => {}
@@ -169,6 +175,7 @@ async fn look(
     tell_change(server, before, after, seen.as_ref().err());
     match seen {
         Ok(Seen::Report { report, source }) => {
+            waiting::usher(state, now);
             slots.note(|notes| {
                 notes.source = Some(source);
                 notes.trouble = None;

@@ -11,15 +11,18 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::request::Parts;
 use http::{HeaderValue, Method, Request};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
-use crate::counters::Outcome;
-use crate::select::{Decision, Refusal, assign};
+use crate::counters::{Outcome, Outcomes};
+use crate::fleet::{StreamId, WhenFull};
+use crate::player::Refusal;
+use crate::queue::Place;
+use crate::select::{Decision, assign};
 use crate::server::{Answer, Bounds, Service};
 use crate::slots::Moment;
 use crate::state::{Snapshot, State};
@@ -48,16 +51,17 @@ impl Service for Redirector {
     async fn answer(&self, request: Request<Incoming>, _peer: SocketAddr) -> Answer {
         let began = Instant::now();
         let (head, _body_is_never_read) = request.into_parts();
-        let answer = CHANCE.with_borrow_mut(|rng| {
-            let snapshot = self.state.load();
-            let reply = decide(&snapshot, &head, self.state.now(), rng);
-            if let Some(outcome) = reply.outcome() {
-                self.state.totals.requests.of(outcome).increment();
-            }
-            reply.into_answer(&head, rng)
-        });
+        let step =
+            CHANCE.with_borrow_mut(|rng| decide(&self.state.load(), &head, self.state.now(), rng));
+        let reply = match step {
+            Step::Told(reply) => reply,
+            Step::Waits(guest) => guest.called().await,
+        };
+        if let Some(outcome) = reply.outcome() {
+            self.state.totals.requests.of(outcome).increment();
+        }
         self.state.totals.request_duration.record(began.elapsed());
-        answer
+        CHANCE.with_borrow_mut(|rng| reply.into_answer(&head, rng))
     }
 
     fn malformed(&self) {
@@ -74,32 +78,89 @@ impl Service for Redirector {
     }
 }
 
+/// What becomes of a request.
+enum Step {
+    /// It is answered at once.
+    Told(Reply),
+    /// It is held.
+    Waits(Guest),
+}
+
+/// A player in the waiting room.
+struct Guest {
+    place: Place,
+    patience: Duration,
+    query: Option<String>,
+    stream: String,
+    outcomes: Arc<Outcomes>,
+}
+
 /// What one request is told. Takes the slot that a redirect promises, and counts for the stream.
-fn decide(snapshot: &Snapshot, head: &Parts, now: Moment, rng: &mut fastrand::Rng) -> Reply {
+fn decide(snapshot: &Snapshot, head: &Parts, now: Moment, rng: &mut fastrand::Rng) -> Step {
     let ask = match request::check(head) {
         Ok(ask) => ask,
-        Err(reply) => return reply,
+        Err(reply) => return Step::Told(reply),
     };
-    let Some(stream) = stream_at(snapshot, ask.path) else { return Reply::NotFound };
+    let Some(stream) = stream_at(snapshot, ask.path) else { return Step::Told(Reply::NotFound) };
     // A player that only wants to know takes no slot.
     let take = head.method == Method::GET;
-    let (reply, outcome) = match assign(snapshot, stream, now, rng, take) {
+    if take && snapshot.queue(stream).is_some_and(|queue| queue.waiting() > 0) {
+        // Nobody overtakes those who wait.
+        if let Some(guest) = Guest::enter(snapshot, stream, &ask) {
+            return Step::Waits(guest);
+        }
+    }
+    let reply = match assign(snapshot, stream, ask.client, now, rng, take) {
         Decision::Mount(mount) => {
             if take {
                 mount.redirects.increment();
             }
-            (Reply::Found(with_query(&mount.config.location, &ask)), Outcome::Redirected)
+            Reply::Found(with_query(&mount.config.location, ask.query))
         }
-        Decision::Elsewhere(url) => (Reply::Found(with_query(url, &ask)), Outcome::Redirected),
+        Decision::Elsewhere(url) => Reply::Found(with_query(url, ask.query)),
         Decision::Refused(refusal) => {
+            if take
+                && refusal == Refusal::Full
+                && let Some(guest) = Guest::enter(snapshot, stream, &ask)
+            {
+                return Step::Waits(guest);
+            }
             let path = snapshot.fleet.streams.get(stream).map_or("", |stream| &stream.path);
-            (Reply::Unavailable(refusal, path.to_owned()), refused(refusal))
+            Reply::Unavailable(refusal, path.to_owned())
         }
     };
-    if let Some(outcomes) = snapshot.outcomes(stream) {
+    if let (Some(outcomes), Some(outcome)) = (snapshot.outcomes(stream), reply.outcome()) {
         outcomes.of(outcome).increment();
     }
-    reply
+    Step::Told(reply)
+}
+
+impl Guest {
+    /// Takes a place in the waiting room, if there is one and it has room.
+    fn enter(snapshot: &Snapshot, stream: StreamId, ask: &Ask<'_>) -> Option<Self> {
+        let WhenFull::Wait(patience) = snapshot.fleet.balance.when_full else { return None };
+        // Those who wait must leave connections for those who need not.
+        let most = snapshot.fleet.limits.max_connections / 2;
+        Some(Self {
+            place: snapshot.queue(stream)?.enter(ask.client, most)?,
+            patience,
+            query: ask.query.map(str::to_owned),
+            stream: snapshot.fleet.streams.get(stream)?.path.clone(),
+            outcomes: Arc::clone(snapshot.outcomes(stream)?),
+        })
+    }
+
+    /// Waits to be told.
+    async fn called(self) -> Reply {
+        let reply = match self.place.called(self.patience).await {
+            Ok(location) => Reply::Found(with_query(&location, self.query.as_deref())),
+            Err(refusal) => Reply::Unavailable(refusal, self.stream),
+        };
+        if let Some(outcome) = reply.outcome() {
+            self.outcomes.of(outcome).increment();
+        }
+        reply
+    }
 }
 
 fn stream_at(snapshot: &Snapshot, path: &str) -> Option<usize> {
@@ -114,8 +175,8 @@ fn stream_at(snapshot: &Snapshot, path: &str) -> Option<usize> {
 }
 
 /// The URL with the request's query string, unchanged.
-fn with_query(location: &HeaderValue, ask: &Ask<'_>) -> HeaderValue {
-    let Some(query) = ask.query else { return location.clone() };
+fn with_query(location: &HeaderValue, query: Option<&str>) -> HeaderValue {
+    let Some(query) = query else { return location.clone() };
     let base = location.as_bytes();
     let mut bytes = Vec::with_capacity(base.len() + 1 + query.len());
     bytes.extend_from_slice(base);

@@ -5,6 +5,7 @@
 //! Kubernetes does it. Where no event comes at all, the file is compared every ten seconds anyway.
 //! Whatever is wrong with a new configuration, the one in force stays in force.
 
+pub mod reading;
 mod watch;
 
 use std::net::SocketAddr;
@@ -12,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -20,13 +20,13 @@ use tracing::{error, info, warn};
 
 use crate::clock::unix_now;
 use crate::config::source::Sources;
-use crate::files::{self, Disk};
+use crate::files;
 use crate::fleet::Fleet;
 use crate::fleet::changes::Changes;
-use crate::fleet::compile::compile;
 use crate::problem::Problems;
 use crate::state::State;
 
+use reading::{Reading, Trace};
 use watch::{Hint, Watch};
 
 /// Reads the configuration, and puts it in force where it is good.
@@ -36,10 +36,10 @@ pub struct Reloader {
     state: Arc<State>,
     /// The addresses that were taken at start.
     bound: (Vec<SocketAddr>, SocketAddr),
-    /// What the files in force, secrets included, contain.
-    in_force: Fingerprint,
-    /// What the files contained that were refused last.
-    refused: Option<Fingerprint>,
+    /// What the configuration in force was made of.
+    in_force: Trace,
+    /// What the configuration was made of that was refused last.
+    refused: Option<Trace>,
     requests: mpsc::Receiver<oneshot::Sender<Outcome>>,
 }
 
@@ -66,12 +66,8 @@ pub struct Loaded {
     /// SHA-256 of its text, in hexadecimal.
     pub digest: String,
     /// By which a change is noticed.
-    pub fingerprint: Fingerprint,
+    pub trace: Trace,
 }
-
-/// SHA-256 of everything that a configuration was made of, secrets included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint([u8; 32]);
 
 /// Quiet for this long after the last event, and the writer is done.
 const QUIET: Duration = Duration::from_millis(100);
@@ -93,13 +89,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Reads and checks the configuration at `path`, a file or a directory.
 pub fn load(path: &Path) -> Result<Loaded, Problems> {
-    build(&files::read(path)?)
-}
-
-fn build(sources: &Sources) -> Result<Loaded, Problems> {
-    let fleet = compile(sources, &Disk)?;
-    let fingerprint = Fingerprint::of(sources, &fleet.secret_files);
-    Ok(Loaded { fleet, digest: sources.digest(), fingerprint })
+    let Reading { trace, meaning } = Reading::of(files::read(path));
+    meaning.map(|(fleet, digest)| Loaded { fleet, digest, trace })
 }
 
 impl ReloadHandle {
@@ -113,7 +104,7 @@ impl ReloadHandle {
 
 impl Reloader {
     /// Follows the configuration at `path`, whose contents at `in_force` made what `state` holds.
-    pub fn new(path: PathBuf, state: Arc<State>, in_force: Fingerprint) -> (Self, ReloadHandle) {
+    pub fn new(path: PathBuf, state: Arc<State>, in_force: Trace) -> (Self, ReloadHandle) {
         let (sender, requests) = mpsc::channel(16);
         let snapshot = state.load_full();
         let bound = (snapshot.fleet.listen.clone(), snapshot.fleet.admin);
@@ -123,6 +114,14 @@ impl Reloader {
 
     /// Follows until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.follow() => {}
+        }
+    }
+
+    /// Follows until nobody can ask for a reload any more.
+    async fn follow(&mut self) {
         let (hints, mut hinted) = mpsc::channel(256);
         let mut watch = self.watch(&hints);
         let mut missing_since = None;
@@ -130,7 +129,6 @@ impl Reloader {
         let mut recheck = Instant::now();
         loop {
             let asked = tokio::select! {
-                () = stop.cancelled() => return,
                 Some(hint) = hinted.recv() => {
                     wait_for_quiet(hint, &mut hinted).await;
                     None
@@ -159,7 +157,7 @@ impl Reloader {
             } else {
                 missing_since = None;
             }
-            let outcome = self.consider(sources, asked.is_some());
+            let outcome = self.consider(Reading::of(sources), asked.is_some());
             if let Some(request) = asked {
                 // Whoever asked may have gone; it happened all the same.
                 drop(request.send(outcome));
@@ -169,12 +167,9 @@ impl Reloader {
 
     /// Decides over what was read. What was refused before is refused in silence, unless somebody
     /// asked.
-    fn consider(&mut self, sources: Result<Sources, Problems>, asked: bool) -> Outcome {
-        let print = match &sources {
-            Ok(sources) => Fingerprint::of(sources, &self.state.load().fleet.secret_files),
-            Err(problems) => Fingerprint(Sha256::digest(problems.to_string()).into()),
-        };
-        if print == self.in_force {
+    fn consider(&mut self, reading: Reading, asked: bool) -> Outcome {
+        let Reading { trace, meaning } = reading;
+        if trace == self.in_force {
             if self.refused.take().is_some() {
                 info!("the configuration on disk is the one in force again");
                 self.state.note_reload(|reloads| reloads.refused = None);
@@ -184,17 +179,17 @@ impl Reloader {
             }
             return Outcome::Unchanged;
         }
-        if self.refused == Some(print)
+        if self.refused.as_ref() == Some(&trace)
             && !asked
             && let Some(refused) = self.state.reloads().refused
         {
             return Outcome::Rejected(refused);
         }
-        match sources.and_then(|sources| build(&sources)) {
-            Ok(loaded) => Outcome::Applied(self.apply(loaded)),
+        match meaning {
+            Ok((fleet, digest)) => Outcome::Applied(self.apply(Loaded { fleet, digest, trace })),
             Err(problems) => {
                 self.state.totals.reloads_rejected.increment();
-                self.refused = Some(print);
+                self.refused = Some(trace);
                 let why = problems.to_string();
                 error!("the configuration is refused, the one before stays in force\n{why}");
                 self.state.note_reload(|reloads| reloads.refused = Some(why.clone()));
@@ -215,8 +210,8 @@ impl Reloader {
             let keys = restart_required.join(", ");
             warn!("the configuration changes {keys}: that needs a restart, the rest is in force");
         }
-        info!(sha256 = %loaded.digest, "configuration reloaded\n{changes}");
-        self.in_force = loaded.fingerprint;
+        info!(sha256 = %loaded.digest, "configuration reloaded: {}", changes.in_one_line());
+        self.in_force = loaded.trace;
         self.refused = None;
         self.state.replace(before.successor(loaded.fleet, loaded.digest));
         self.state.totals.reloads_ok.increment();
@@ -237,7 +232,9 @@ impl Reloader {
 
     fn watch(&self, hints: &mpsc::Sender<Hint>) -> Option<Watch> {
         let mut paths = vec![self.path.clone()];
-        paths.extend(self.state.load().fleet.secret_files.iter().cloned());
+        for trace in self.refused.iter().chain([&self.in_force]) {
+            paths.extend(trace.files.iter().filter(|file| **file != self.path).cloned());
+        }
         let (watch, armed) = Watch::over(&paths, hints);
         let watching = armed.is_ok();
         if let Err(error) = armed
@@ -283,18 +280,5 @@ async fn wait_for_quiet(first: Hint, hinted: &mut mpsc::Receiver<Hint>) {
             Ok(Some(hint)) => last = hint,
             Ok(None) | Err(_) => return,
         }
-    }
-}
-
-impl Fingerprint {
-    fn of(sources: &Sources, secret_files: &[PathBuf]) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(sources.digest());
-        for path in secret_files {
-            hash.update(path.as_os_str().as_encoded_bytes());
-            // One that cannot be read any more differs from one that could.
-            hash.update(std::fs::read(path).unwrap_or_default());
-        }
-        Self(hash.finalize().into())
     }
 }

@@ -10,6 +10,7 @@ use std::fmt;
 use smallvec::SmallVec;
 
 use crate::fleet::{Fallback, Panic, Policy, ServerState, StreamId};
+use crate::player::{Client, Refusal};
 use crate::slots::{Health, Moment, Presence, reserve};
 use crate::state::{MountView, Snapshot};
 
@@ -46,8 +47,8 @@ pub struct Rank {
     pub trust: Trust,
     /// The configured tier.
     pub tier: u32,
-    /// A mount on demand that no listener has woken yet: listed, but unproven.
-    pub idle: bool,
+    /// Whether its stream is proven.
+    pub proof: Proof,
 }
 
 /// How much the numbers of a relay can be trusted.
@@ -55,11 +56,22 @@ pub struct Rank {
 pub enum Trust {
     /// It answered lately and well.
     Sure,
-    /// It failed a look or two, its numbers are old, or it has just come back and had its fill for
-    /// the moment: by the ledger it has a slot.
+    /// It failed a look or two, its numbers are old, its stream stands still, or it has just come
+    /// back and had its fill for the moment: by the ledger it has a slot.
     Doubtful,
     /// Nothing is known for certain; it may work.
     Guess,
+}
+
+/// Whether a mount's stream is proven to flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Proof {
+    /// It flows.
+    Flows,
+    /// A mount on demand that waits for its first listener, and may answer it 404.
+    Asleep,
+    /// Its first listener is on the way; one at a time is enough to wake it.
+    Waking,
 }
 
 /// Why a mount is passed over.
@@ -77,17 +89,6 @@ pub enum Reason {
     Absent,
     /// It has no free slot.
     Full,
-}
-
-/// Why nobody gets the listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// Every mount that is present is full.
-    Full,
-    /// No relay that answers has the mount.
-    Offline,
-    /// No relay answers.
-    Unreachable,
 }
 
 /// What becomes of a listener.
@@ -108,6 +109,7 @@ pub enum Decision<'a> {
 pub fn assign<'a>(
     snapshot: &'a Snapshot,
     stream: StreamId,
+    client: Client,
     now: Moment,
     rng: &mut fastrand::Rng,
     take: bool,
@@ -115,7 +117,7 @@ pub fn assign<'a>(
     let mut asked = stream;
     // The configuration has no loop of fallbacks, so no chain is longer than the streams.
     for _ in 0..=snapshot.fleet.streams.len() {
-        let refusal = match assign_here(snapshot, asked, now, rng, take) {
+        let refusal = match assign_here(snapshot, asked, client, now, rng, take) {
             Ok(mount) => return Decision::Mount(mount),
             Err(refusal) => refusal,
         };
@@ -132,33 +134,39 @@ pub fn assign<'a>(
 fn assign_here<'a>(
     snapshot: &'a Snapshot,
     stream: StreamId,
+    client: Client,
     now: Moment,
     rng: &mut fastrand::Rng,
     take: bool,
 ) -> Result<MountView<'a>, Refusal> {
     loop {
-        let chosen = pick(snapshot, stream, now, rng)?;
+        let chosen = pick(snapshot, stream, client, now, rng)?;
         let mount = snapshot.mounts(stream).nth(chosen.at).ok_or(Refusal::Offline)?;
         // A slot that was free and cannot be had was taken by another request: each turn of this
         // loop is the progress of somebody.
-        if !take || reserve(mount.server_slots, mount.slots, mount.config.bitrate) {
+        if !take || take_slot(&mount, client) {
             return Ok(mount);
         }
     }
+}
+
+fn take_slot(mount: &MountView<'_>, client: Client) -> bool {
+    reserve(mount.server_slots, mount.slots, client.connections, mount.config.bitrate)
 }
 
 /// Chooses among the mounts of `stream`, taking nothing.
 pub fn pick(
     snapshot: &Snapshot,
     stream: StreamId,
+    client: Client,
     now: Moment,
     rng: &mut fastrand::Rng,
 ) -> Result<Candidate, Refusal> {
     let mut best = SmallVec::<[Candidate; 16]>::new();
     let mut refusal = Refusal::Unreachable;
-    for verdict in verdicts(snapshot, stream, now) {
+    for verdict in verdicts(snapshot, stream, client, now) {
         match verdict {
-            Verdict::Passed(reason) => refusal = refusal.or(reason),
+            Verdict::Passed(reason) => refusal = heavier(refusal, reason),
             Verdict::Candidate(candidate) => {
                 match best.first().map(|first| candidate.rank.cmp(&first.rank)) {
                     Some(std::cmp::Ordering::Greater) => {}
@@ -183,13 +191,23 @@ pub fn pick(
 pub fn verdicts(
     snapshot: &Snapshot,
     stream: StreamId,
+    client: Client,
     now: Moment,
 ) -> impl Iterator<Item = Verdict> {
-    snapshot.mounts(stream).enumerate().map(move |(at, mount)| judge(snapshot, at, &mount, now))
+    snapshot
+        .mounts(stream)
+        .enumerate()
+        .map(move |(at, mount)| judge(snapshot, at, &mount, client, now))
 }
 
 /// Says whether one mount could take a listener now.
-pub fn judge(snapshot: &Snapshot, at: usize, mount: &MountView<'_>, now: Moment) -> Verdict {
+pub fn judge(
+    snapshot: &Snapshot,
+    at: usize,
+    mount: &MountView<'_>,
+    client: Client,
+    now: Moment,
+) -> Verdict {
     let poll = &snapshot.fleet.poll;
     match mount.server.state {
         ServerState::Active => {}
@@ -209,23 +227,29 @@ pub fn judge(snapshot: &Snapshot, at: usize, mount: &MountView<'_>, now: Moment)
     standing.weigh(&mount.slots.seats, 1);
     standing.weigh(&mount.server_slots.seats, 1);
     standing.weigh(&mount.server_slots.bandwidth, mount.config.bitrate);
-    if standing.free == Some(0) {
+    if standing.free.is_some_and(|free| free < client.connections) {
         return Verdict::Passed(Reason::Full);
     }
-    let trust = if standing.had_its_fill { trust.max(Trust::Doubtful) } else { trust };
-    let doubt = if trust == Trust::Sure { 1.0 } else { 0.5 };
+    let hold_back = standing.had_its_fill || mount.slots.stands_still();
+    let trust = if hold_back { trust.max(Trust::Doubtful) } else { trust };
+    let in_doubt = trust != Trust::Sure || mount.server_slots.misses_arrivals();
+    let doubt = if in_doubt { 0.5 } else { 1.0 };
     Verdict::Candidate(Candidate {
         at,
-        rank: Rank {
-            trust,
-            tier: mount.config.tier,
-            idle: mount.slots.presence() == Presence::Idle,
-        },
+        rank: Rank { trust, tier: mount.config.tier, proof: proof(mount) },
         weight: f64::from(mount.config.weight) * allowance * doubt,
         load: mount.slots.seats.load(),
         free: standing.free,
         share: standing.share,
     })
+}
+
+fn proof(mount: &MountView<'_>) -> Proof {
+    match (mount.slots.presence(), mount.slots.seats.load()) {
+        (Presence::Idle, 0) => Proof::Asleep,
+        (Presence::Idle, _) => Proof::Waking,
+        _ => Proof::Flows,
+    }
 }
 
 fn trust(snapshot: &Snapshot, mount: &MountView<'_>, now: Moment) -> Result<Trust, Reason> {
@@ -326,17 +350,24 @@ impl Verdict {
             Self::Passed(_) => None,
         }
     }
+
+    /// Slots of its `mount` that can be given away now: none of a mount that is passed over,
+    /// whatever its ledger says; `None`: unlimited.
+    pub fn free(&self, mount: &MountView<'_>) -> Option<u64> {
+        match self {
+            Self::Candidate(candidate) => candidate.free,
+            Self::Passed(_) => mount.free().map(|_| 0),
+        }
+    }
 }
 
-impl Refusal {
-    /// What is to be said of the stream, once another mount was passed over for `reason`: "full"
-    /// outweighs "offline", which outweighs "unreachable".
-    fn or(self, reason: Reason) -> Self {
-        match (self, reason) {
-            (Self::Full, _) | (_, Reason::Full | Reason::Draining) => Self::Full,
-            (Self::Offline, _) | (_, Reason::Absent | Reason::Disabled) => Self::Offline,
-            (Self::Unreachable, Reason::Refusing | Reason::Down) => Self::Unreachable,
-        }
+/// What is to be said of a stream, once another of its mounts was passed over for `reason`: "full"
+/// outweighs "offline", which outweighs "unreachable".
+fn heavier(refusal: Refusal, reason: Reason) -> Refusal {
+    match (refusal, reason) {
+        (Refusal::Full, _) | (_, Reason::Full | Reason::Draining) => Refusal::Full,
+        (Refusal::Offline, _) | (_, Reason::Absent | Reason::Disabled) => Refusal::Offline,
+        (Refusal::Unreachable, Reason::Refusing | Reason::Down) => Refusal::Unreachable,
     }
 }
 
@@ -349,16 +380,6 @@ impl fmt::Display for Reason {
             Self::Down => "down",
             Self::Absent => "not listed by its relay",
             Self::Full => "full",
-        })
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full => "full",
-            Self::Offline => "offline",
-            Self::Unreachable => "unreachable",
         })
     }
 }

@@ -66,8 +66,12 @@ pub struct Connections {
     busy: AtomicUsize,
 }
 
-/// How long a graceful stop waits for requests under way.
-pub const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+/// After a stop, who is connected may send a request for this long: its bytes may be on their way,
+/// or in the socket and not read yet.
+const LAST_REQUESTS: Duration = Duration::from_millis(100);
+
+/// How many connections may wait to be accepted.
+const BACKLOG: u16 = 4096;
 
 /// Larger heads are refused with 431.
 const MAX_HEAD: usize = 16 * 1024;
@@ -86,49 +90,46 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(4096)?;
+    socket.listen(BACKLOG.into())?;
     Ok(socket.into())
 }
 
-/// Serves one port until `stop`, then lets requests under way end, within [`DRAIN_LIMIT`].
+/// Serves one port until `stop`, then lets requests under way end, within `drain_limit`.
 pub async fn serve(
     listener: TcpListener,
     service: Arc<impl Service>,
     connections: Arc<Connections>,
     stop: CancellationToken,
+    drain_limit: Duration,
 ) {
     let under_way = TaskTracker::new();
     let abandon = CancellationToken::new();
     let mut complained = None;
+    let welcome = |stream: TcpStream, peer| {
+        let bounds = service.bounds();
+        if connections.open() >= bounds.max_connections {
+            service.shed();
+            turn_away(&stream);
+            return;
+        }
+        let guard = Open::new(Arc::clone(&connections));
+        let service = Arc::clone(&service);
+        let serving = converse(stream, peer, service, bounds.header_timeout, guard, stop.clone());
+        let abandon = abandon.clone();
+        under_way.spawn(async move {
+            tokio::select! {
+                () = serving => {}
+                () = abandon.cancelled() => {}
+            }
+        });
+    };
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let bounds = service.bounds();
         match accepted {
-            Ok((stream, _)) if connections.open() >= bounds.max_connections => {
-                service.shed();
-                turn_away(&stream);
-            }
-            Ok((stream, peer)) => {
-                let guard = Open::new(Arc::clone(&connections));
-                let serving = converse(
-                    stream,
-                    peer,
-                    Arc::clone(&service),
-                    bounds.header_timeout,
-                    guard,
-                    stop.clone(),
-                );
-                let abandon = abandon.clone();
-                under_way.spawn(async move {
-                    tokio::select! {
-                        () = serving => {}
-                        () = abandon.cancelled() => {}
-                    }
-                });
-            }
+            Ok((stream, peer)) => welcome(stream, peer),
             Err(error) => {
                 // Out of file descriptors, most likely: some will be closed soon. To go on at
                 // once would only burn the processor.
@@ -140,13 +141,26 @@ pub async fn serve(
             }
         }
     }
-    drop(listener);
+    for (stream, peer) in waiting(listener) {
+        welcome(stream, peer);
+    }
     under_way.close();
-    if tokio::time::timeout(DRAIN_LIMIT, under_way.wait()).await.is_err() {
+    if tokio::time::timeout(drain_limit, under_way.wait()).await.is_err() {
         warn!(connections = under_way.len(), "closing connections that did not end in time");
         abandon.cancel();
         under_way.wait().await;
     }
+}
+
+/// The connections that wait to be accepted; closes the port after them. To their peers they have
+/// long been open, and a port that is closed over them resets them.
+fn waiting(listener: TcpListener) -> impl Iterator<Item = (TcpStream, SocketAddr)> {
+    let listener = listener.into_std().ok();
+    (0..BACKLOG).map_while(move |_| {
+        let (stream, peer) = listener.as_ref()?.accept().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        Some((TcpStream::from_std(stream).ok()?, peer))
+    })
 }
 
 /// Serves one connection to its end.
@@ -178,12 +192,15 @@ async fn converse(
         .header_read_timeout(header_timeout)
         .max_buf_size(MAX_HEAD)
         .max_headers(64)
-        .half_close(true)
         .serve_connection(TokioIo::new(StatusLine::new(stream)), answering);
     tokio::pin!(connection);
+    let told_to_end = async {
+        stop.cancelled().await;
+        tokio::time::sleep(LAST_REQUESTS).await;
+    };
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        () = stop.cancelled() => {
+        () = told_to_end => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -7,14 +7,15 @@
 //! looks, of which each server has one at a time, write the rest.
 
 mod account;
+mod flow;
 mod health;
 
 use std::collections::HashMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::counters::{Histogram, PollResults};
+use crate::counters::{Counter, Histogram, PollResults};
 use crate::fleet::Headroom;
 use crate::icecast::{Activity, Limit, MountReport, Report};
 
@@ -35,11 +36,18 @@ pub struct ServerSlots {
     pub polls: PollResults,
     /// How long they took.
     pub poll_duration: Histogram,
+    /// Listeners sent to it.
+    pub redirected: Counter,
+    /// Listeners seen to arrive at mounts of ours, sent by us or not.
+    pub arrived: Counter,
     health: health::Cell,
     /// When the last good look began, in milliseconds; [`NEVER`] before the first.
     last_good: AtomicU64,
     /// Whether it was asked at all.
-    asked: AtomicU8,
+    asked: AtomicBool,
+    /// Whether those who are sent do not arrive.
+    arrivals_missing: AtomicBool,
+    arrivals: Mutex<flow::Arrivals>,
     notes: Mutex<Notes>,
 }
 
@@ -62,6 +70,8 @@ pub struct MountSlots {
     /// Listeners against the mount's limit.
     pub seats: Account,
     presence: AtomicU8,
+    stands_still: AtomicBool,
+    flow: Mutex<flow::Flow>,
 }
 
 /// Whether a mount is there.
@@ -107,11 +117,13 @@ pub struct Listed<'a> {
 
 const NEVER: u64 = u64::MAX;
 
-/// Claims a slot for one listener in every account, or in none of them.
+/// Claims what a listener will occupy in every account, or in none of them: `connections` slots of
+/// the mount and of the server, and `bitrate` of its bandwidth.
 ///
 /// One compare-and-swap per account; a claim that fails later takes the earlier ones back.
-pub fn reserve(server: &ServerSlots, mount: &MountSlots, bitrate: u64) -> bool {
-    let claims = [(&mount.seats, 1), (&server.seats, 1), (&server.bandwidth, bitrate)];
+pub fn reserve(server: &ServerSlots, mount: &MountSlots, connections: u64, bitrate: u64) -> bool {
+    let claims =
+        [(&mount.seats, connections), (&server.seats, connections), (&server.bandwidth, bitrate)];
     for (at, (account, units)) in claims.iter().enumerate() {
         if !account.claim(*units) {
             for (account, units) in claims.iter().take(at) {
@@ -123,6 +135,7 @@ pub fn reserve(server: &ServerSlots, mount: &MountSlots, bitrate: u64) -> bool {
     for (account, units) in claims {
         account.commit(units);
     }
+    server.redirected.increment();
     true
 }
 
@@ -137,8 +150,8 @@ pub fn begin_look(server: &ServerSlots, mounts: &[Listed<'_>], now: Moment) -> L
     Look { began: now }
 }
 
-/// Enters what a good look saw. Reservations older than `settle` when the look began are part of
-/// what it saw, and end.
+/// Enters what a good look saw. Reservations end whose listeners it saw arrive, and those that are
+/// older than `settle`, since it must have seen them.
 pub fn record(
     server: &ServerSlots,
     mounts: &[Listed<'_>],
@@ -146,47 +159,74 @@ pub fn record(
     report: &Report,
     settle: Duration,
 ) {
-    let seen: HashMap<&str, &MountReport> =
+    let found: HashMap<&str, &MountReport> =
         report.mounts.iter().map(|mount| (mount.name.as_str(), mount)).collect();
-    let mut bits = 0_u64;
+    let mut total = Totals::default();
     for mount in mounts {
-        let found = seen.get(mount.path).copied();
-        mount.slots.presence.store(Presence::of(found) as u8, Relaxed);
+        let found = found.get(mount.path).copied();
+        let before = mount.slots.seats.seen();
         let listeners = found.and_then(|found| found.listeners).unwrap_or(0);
+        // What was there when it was looked at for the first time did not arrive since.
+        let known = mount.slots.presence() != Presence::Unknown;
+        let arrived = if known { listeners.saturating_sub(before) } else { 0 };
         let limit = match found.map(|found| found.limit) {
             Some(Limit::Listeners(limit)) => Some(limit),
             _ => None,
         };
-        mount.slots.seats.observe(look.began, listeners, limit, settle);
-        bits = bits.saturating_add(listeners.saturating_mul(mount.bitrate));
+        mount.slots.presence.store(Presence::of(found) as u8, Relaxed);
+        let still =
+            lock(&mount.slots.flow).stands_still(found.and_then(|found| found.bytes), look.began);
+        mount.slots.stands_still.store(still, Relaxed);
+        let early = mount.slots.seats.observe(look.began, listeners, arrived, limit, settle);
+        total.add(arrived, early, listeners, mount.bitrate);
     }
-    server.seats.observe(look.began, clients_of(report), None, settle);
-    server.bandwidth.observe(look.began, bits, None, settle);
+    server.arrived.add(total.arrived);
+    let (sent, arrived) = (server.redirected.get(), server.arrived.get());
+    let missing = lock(&server.arrivals).are_missing(sent, arrived, look.began);
+    server.arrivals_missing.store(missing, Relaxed);
+    // The server's own count rises for others than listeners too: only those whom a mount saw
+    // arrive have arrived.
+    server.seats.observe(look.began, clients_of(report), total.early, None, settle);
+    server.bandwidth.observe(look.began, total.bits, total.early_bits, None, settle);
     server.last_good.store(millis(look.began), Relaxed);
 }
 
 /// Enters what a relay's feed told, in place of a look that the relay was too full to allow.
 ///
-/// This keeps what is known of a full relay fresh, and it frees nothing. The feed can be forged by
-/// whoever sets a title, can be cut short, and lags by nearly a second; and there is no need to
-/// rely on it: a relay that would let a listener in lets a look in as well, and that look frees
-/// what is free. Until then the server's account is shut, and since a listener needs a slot in all
-/// accounts, no number in here can send one anywhere. Nothing is said of limits and of which
-/// mounts there are, since the feed is not to be believed about either.
-pub fn record_heard(server: &ServerSlots, mounts: &[Listed<'_>], heard: &Heard, settle: Duration) {
-    server.seats.shut();
-    let mut bits = 0_u64;
+/// This keeps what is known of a full relay fresh, and it frees nothing. Whoever sets a stream's
+/// title can forge the feed, it can be cut or hang, and it lags by nearly a second; and there is no
+/// need to believe it: a relay that would let a listener in lets a look in as well, and that look
+/// frees what is free. So the feed's counts are kept for people, beside the ones that the ledger
+/// goes by: these stand still as after any other look that failed, and the relay stays shut.
+pub fn record_heard(server: &ServerSlots, mounts: &[Listed<'_>], heard: &Heard) {
     for mount in mounts {
-        let seats = &mount.slots.seats;
-        let listeners = heard.listeners.get(mount.path).copied().unwrap_or_else(|| seats.seen());
-        seats.recount(heard.at, listeners, settle);
-        bits = bits.saturating_add(listeners.saturating_mul(mount.bitrate));
+        if let Some(listeners) = heard.listeners.get(mount.path) {
+            mount.slots.seats.hear(*listeners);
+        }
     }
-    let clients = heard.clients.unwrap_or_else(|| server.seats.seen());
-    server.seats.recount(heard.at, clients, settle);
-    server.bandwidth.recount(heard.at, bits, settle);
+    if let Some(clients) = heard.clients {
+        server.seats.hear(clients);
+    }
     let last_good = server.last_good().map_or(heard.at, |at| at.max(heard.at));
     server.last_good.store(millis(last_good), Relaxed);
+}
+
+/// Sums over the mounts of a look.
+#[derive(Default)]
+struct Totals {
+    arrived: u64,
+    early: u64,
+    bits: u64,
+    early_bits: u64,
+}
+
+impl Totals {
+    fn add(&mut self, arrived: u64, early: u64, listeners: u64, bitrate: u64) {
+        self.arrived = self.arrived.saturating_add(arrived);
+        self.early = self.early.saturating_add(early);
+        self.bits = self.bits.saturating_add(listeners.saturating_mul(bitrate));
+        self.early_bits = self.early_bits.saturating_add(early.saturating_mul(bitrate));
+    }
 }
 
 /// The clients a relay serves, for its `<limits><clients>`: as it says, or else every listener and
@@ -198,6 +238,11 @@ fn clients_of(report: &Report) -> u64 {
             report.mounts.iter().filter(|mount| mount.activity == Activity::Active).count();
         listeners.saturating_add(sources as u64)
     })
+}
+
+/// Only looks and operators come here; one that broke has left nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn millis(moment: Moment) -> u64 {
@@ -214,9 +259,13 @@ impl ServerSlots {
             poll_duration: Histogram::new(&[
                 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0,
             ]),
+            redirected: Counter::default(),
+            arrived: Counter::default(),
             health: health::Cell::default(),
             last_good: AtomicU64::new(NEVER),
-            asked: AtomicU8::new(0),
+            asked: AtomicBool::new(false),
+            arrivals_missing: AtomicBool::new(false),
+            arrivals: Mutex::default(),
             notes: Mutex::default(),
         }
     }
@@ -230,7 +279,7 @@ impl ServerSlots {
     ///
     /// A relay that is full refuses even to be looked at: it is well, but has no slot.
     pub fn judge(&self, evidence: Evidence, now: Moment, rules: Rules) -> (Health, Health) {
-        self.asked.store(1, Relaxed);
+        self.asked.store(true, Relaxed);
         if evidence == Evidence::Full {
             self.seats.shut();
         }
@@ -239,7 +288,7 @@ impl ServerSlots {
 
     /// Whether a look at it has ended, well or not.
     pub fn was_asked(&self) -> bool {
-        self.asked.load(Relaxed) != 0
+        self.asked.load(Relaxed)
     }
 
     /// When the last good look began; `None` if there was none.
@@ -248,6 +297,11 @@ impl ServerSlots {
             NEVER => None,
             millis => Some(Duration::from_millis(millis)),
         }
+    }
+
+    /// Whether listeners are sent to it and hardly any arrive.
+    pub fn misses_arrivals(&self) -> bool {
+        self.arrivals_missing.load(Relaxed)
     }
 
     /// Whether its numbers are too old to be believed.
@@ -262,23 +316,29 @@ impl ServerSlots {
 
     /// What operators are told of it.
     pub fn notes(&self) -> Notes {
-        self.lock_notes().clone()
+        lock(&self.notes).clone()
     }
 
     /// Changes what operators are told of it.
     pub fn note(&self, change: impl FnOnce(&mut Notes)) {
-        change(&mut self.lock_notes());
-    }
-
-    fn lock_notes(&self) -> std::sync::MutexGuard<'_, Notes> {
-        self.notes.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        change(&mut lock(&self.notes));
     }
 }
 
 impl MountSlots {
     /// A mount nobody has looked at yet.
     pub fn new(terms: Terms) -> Self {
-        Self { seats: Account::new(terms), presence: AtomicU8::new(Presence::Unknown as u8) }
+        Self {
+            seats: Account::new(terms),
+            presence: AtomicU8::new(Presence::Unknown as u8),
+            stands_still: AtomicBool::new(false),
+            flow: Mutex::default(),
+        }
+    }
+
+    /// Whether its source has sent nothing for a while, though it is connected.
+    pub fn stands_still(&self) -> bool {
+        self.stands_still.load(Relaxed)
     }
 
     /// Whether it was there at the last good look.

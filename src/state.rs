@@ -5,6 +5,7 @@
 //! publishes it last.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::counters::{Counter, Outcomes, Totals};
 use crate::fleet::{Fleet, Headroom, Mount, Server, ServerId, Stream, StreamId};
+use crate::queue::Queue;
 use crate::slots::{Listed, Moment, MountSlots, ServerSlots, Terms, seats_terms};
 
 /// The handle that everybody shares.
@@ -22,6 +24,8 @@ pub struct State {
     replaced: watch::Sender<()>,
     started: Instant,
     reloads: Mutex<Reloads>,
+    /// Whether our own network is taken to be at fault.
+    network_hold: AtomicBool,
     /// What is counted beside streams and servers.
     pub totals: Totals,
 }
@@ -68,6 +72,7 @@ struct SharedMount {
 #[derive(Debug)]
 struct StreamState {
     outcomes: Arc<Outcomes>,
+    queue: Arc<Queue>,
     mounts: Vec<MountState>,
 }
 
@@ -112,6 +117,7 @@ impl State {
             replaced: watch::Sender::new(()),
             started: Instant::now(),
             reloads: Mutex::default(),
+            network_hold: AtomicBool::new(false),
             totals: Totals::default(),
         }
     }
@@ -141,6 +147,16 @@ impl State {
     /// This moment of the monotonic clock.
     pub fn now(&self) -> Moment {
         self.started.elapsed()
+    }
+
+    /// Whether our own network is taken to be at fault, since most relays fail at once.
+    pub fn network_hold(&self) -> bool {
+        self.network_hold.load(Relaxed)
+    }
+
+    /// Says whether our own network is taken to be at fault; returns whether that is news.
+    pub fn hold_network(&self, hold: bool) -> bool {
+        self.network_hold.swap(hold, Relaxed) != hold
     }
 
     /// How the configuration came to be what it is.
@@ -204,8 +220,13 @@ impl Snapshot {
     }
 
     /// The requests of a stream by outcome.
-    pub fn outcomes(&self, id: StreamId) -> Option<&Outcomes> {
-        self.streams.get(id).map(|stream| &*stream.outcomes)
+    pub fn outcomes(&self, id: StreamId) -> Option<&Arc<Outcomes>> {
+        self.streams.get(id).map(|stream| &stream.outcomes)
+    }
+
+    /// Those who wait for a slot of a stream.
+    pub fn queue(&self, id: StreamId) -> Option<&Arc<Queue>> {
+        self.streams.get(id).map(|stream| &stream.queue)
     }
 
     /// The mounts of a stream, in the configuration's order.
@@ -292,10 +313,12 @@ impl StreamState {
             })
         });
         let mounts = mounts.collect();
-        let outcomes = known
-            .and_then(|(before, id)| Some(Arc::clone(&before.streams.get(id)?.outcomes)))
-            .unwrap_or_default();
-        Self { outcomes, mounts }
+        let known = known.and_then(|(before, id)| before.streams.get(id));
+        Self {
+            outcomes: known.map(|known| Arc::clone(&known.outcomes)).unwrap_or_default(),
+            queue: known.map(|known| Arc::clone(&known.queue)).unwrap_or_default(),
+            mounts,
+        }
     }
 }
 

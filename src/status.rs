@@ -7,8 +7,9 @@ mod page;
 use serde::Serialize;
 
 use crate::fleet::StatsSource;
-use crate::select::{Candidate, Trust, Verdict, verdicts};
-use crate::slots::{Moment, Presence};
+use crate::player::Client;
+use crate::select::{Proof, Trust, Verdict, verdicts};
+use crate::slots::Moment;
 use crate::state::{MountView, Snapshot, State};
 
 pub use page::{POLICY, page};
@@ -54,6 +55,8 @@ pub struct StreamStatus {
     pub up: bool,
     /// Slots that can be given away, in sum; absent: unlimited.
     pub free: Option<u64>,
+    /// Players held until a slot frees.
+    pub waiting: usize,
     /// Its mounts, in the configuration's order.
     pub mounts: Vec<MountStatus>,
 }
@@ -67,7 +70,7 @@ pub struct MountStatus {
     pub mount: String,
     /// `active`, `idle`, `absent` or `unknown`.
     pub presence: &'static str,
-    /// Listeners at the last good look.
+    /// Listeners at the last good look, or by the feed of a relay that is full.
     pub listeners: u64,
     /// The most it accepts; absent: unlimited.
     pub max_listeners: Option<u64>,
@@ -106,7 +109,7 @@ pub struct ServerStatus {
     pub live: Option<bool>,
     /// Seconds since its last good look.
     pub age_seconds: Option<f64>,
-    /// Clients of all kinds at the last good look.
+    /// Clients of all kinds at the last good look, or by the feed of a relay that is full.
     pub clients: u64,
     /// Redirects that no look can have seen yet.
     pub reserved: u64,
@@ -114,6 +117,10 @@ pub struct ServerStatus {
     pub max_listeners: Option<u64>,
     /// Clients it can still take; absent: unlimited.
     pub free: Option<u64>,
+    /// Listeners sent to it since the start.
+    pub redirected: u64,
+    /// Listeners seen to arrive on its mounts, sent by us or not.
+    pub arrived: u64,
     /// Why its last look failed.
     pub trouble: Option<String>,
 }
@@ -142,7 +149,7 @@ impl Status {
 
 fn streams(snapshot: &Snapshot, now: Moment) -> Vec<StreamStatus> {
     let streams = snapshot.streams().map(|(id, stream, _)| {
-        let verdicts: Vec<Verdict> = verdicts(snapshot, id, now).collect();
+        let verdicts: Vec<Verdict> = verdicts(snapshot, id, Client::ANY, now).collect();
         let candidates = verdicts.iter().filter_map(Verdict::candidate);
         let free = candidates.clone().map(|candidate| candidate.free);
         let mounts = snapshot.mounts(id).zip(&verdicts);
@@ -150,6 +157,7 @@ fn streams(snapshot: &Snapshot, now: Moment) -> Vec<StreamStatus> {
             path: stream.path.clone(),
             up: candidates.count() > 0,
             free: free.sum::<Option<u64>>(),
+            waiting: snapshot.queue(id).map_or(0, |queue| queue.waiting()),
             mounts: mounts.map(|(mount, verdict)| MountStatus::of(&mount, verdict)).collect(),
         }
     });
@@ -170,10 +178,12 @@ fn servers(snapshot: &Snapshot, now: Moment) -> Vec<ServerStatus> {
             }),
             live: (server.stats.source == StatsSource::Live).then_some(notes.live),
             age_seconds: slots.last_good().map(|at| now.saturating_sub(at).as_secs_f64()),
-            clients: slots.seats.seen(),
+            clients: slots.seats.told(),
             reserved: slots.seats.reserved(),
             max_listeners: slots.seats.limit(),
             free: slots.seats.free(),
+            redirected: slots.redirected.get(),
+            arrived: slots.arrived.get(),
             trouble: notes.trouble,
         }
     });
@@ -187,10 +197,10 @@ impl MountStatus {
             server: mount.server.name.clone(),
             mount: mount.config.path.clone(),
             presence: mount.slots.presence().label(),
-            listeners: seats.seen(),
+            listeners: seats.told(),
             max_listeners: seats.limit(),
             reserved: seats.reserved(),
-            free: mount.free(),
+            free: verdict.free(mount),
             redirects: mount.redirects.get(),
             tier: mount.config.tier,
             weight: mount.config.weight,
@@ -202,15 +212,19 @@ impl MountStatus {
 
 /// Why a mount is passed over or comes after others.
 fn reason(mount: &MountView<'_>, verdict: &Verdict) -> Option<String> {
-    match verdict {
-        Verdict::Passed(reason) => Some(reason.to_string()),
-        Verdict::Candidate(Candidate { rank, .. }) => match rank.trust {
-            Trust::Sure if mount.slots.presence() == Presence::Idle => {
-                Some("waits for its first listener".to_owned())
-            }
-            Trust::Sure => None,
-            Trust::Doubtful => Some("in doubt: used when no other is sure".to_owned()),
-            Trust::Guess => Some("nothing is known: used when no other is left".to_owned()),
-        },
-    }
+    let candidate = match verdict {
+        Verdict::Passed(reason) => return Some(reason.to_string()),
+        Verdict::Candidate(candidate) => candidate,
+    };
+    let remark = match (candidate.rank.trust, candidate.rank.proof) {
+        _ if mount.slots.stands_still() => "its stream stands still: used when no other is left",
+        (Trust::Doubtful, _) => "in doubt: used when no other is sure",
+        (Trust::Guess, _) => "nothing is known: used when no other is left",
+        (Trust::Sure, Proof::Asleep | Proof::Waking) => "waits for its first listener",
+        (Trust::Sure, Proof::Flows) if mount.server_slots.misses_arrivals() => {
+            "listeners who are sent there do not arrive: half the weight"
+        }
+        (Trust::Sure, Proof::Flows) => return None,
+    };
+    Some(remark.to_owned())
 }

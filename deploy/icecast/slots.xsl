@@ -8,7 +8,7 @@
 
   One <mount> stands for each mount that is not hidden. free is what is left of max_listeners,
   for people who read along. active="0" says that nothing has been streamed yet: a relay on
-  demand waits for its first listener. Titles and descriptions are left out on purpose, so that no
+  demand waits for its first listener. bytes stands still when the source does. Titles and descriptions are left out on purpose, so that no
   source can break or forge these numbers.
 -->
 <xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">
@@ -37,6 +37,9 @@
       <xsl:attribute name="active">
         <xsl:value-of select="number(boolean(stream_start | stream_start_iso8601))"/>
       </xsl:attribute>
+      <xsl:if test="total_bytes_read">
+        <xsl:attribute name="bytes"><xsl:value-of select="total_bytes_read"/></xsl:attribute>
+      </xsl:if>
       <xsl:if test="server_type">
         <xsl:attribute name="type"><xsl:value-of select="server_type"/></xsl:attribute>
       </xsl:if>

@@ -5,10 +5,11 @@ use std::ops::RangeInclusive;
 use crate::config::fields::{Entry, Fields, Names, entries};
 use crate::config::findings::Findings;
 use crate::config::source::{At, Span};
+use crate::config::suggest::shown;
 use crate::config::yaml::{Kind, Node, Value};
 use crate::config::{
     Balance, Config, Family, Headroom, Limits, Panic, Password, Policy, Poll, Section, Server,
-    State, Stats, StatsSource, WhenFull, streams, values,
+    State, Stats, StatsSource, WhenFull, streams, urls, values,
 };
 
 /// More listeners than any relay has.
@@ -77,7 +78,7 @@ fn section<T>(
     let mut names = Names::default();
     for entry in found {
         let Some(entries) = entries(&entry, what, findings) else { continue };
-        if entries.is_empty() {
+        if matches!(&entry.node.value, Value::Map(map) if map.is_empty()) {
             let help = format!("write one {what} a line below it, indented");
             findings.problem(entry.key, format!("`{key}` is empty"), help);
         }
@@ -118,7 +119,7 @@ fn balance(fields: &mut Fields<'_>, findings: &mut Findings) -> Balance {
         headroom: fields.read("headroom", findings, headroom),
         when_full: fields
             .read("when_full", findings, |entry, f| values::choice(entry, &when_full, f)),
-        wait: unbuilt(fields, "wait", findings, values::duration),
+        wait: fields.read("wait", findings, values::duration),
         panic: fields.read("panic", findings, |entry, f| values::choice(entry, &panic, f)),
         geoip: unbuilt(fields, "geoip", findings, values::file),
     }
@@ -126,8 +127,13 @@ fn balance(fields: &mut Fields<'_>, findings: &mut Findings) -> Balance {
 
 fn headroom(entry: &Entry<'_>, findings: &mut Findings) -> Option<Headroom> {
     let scalar = values::scalar(entry, findings)?;
+    if scalar.text == "auto" {
+        return Some(Headroom::Auto);
+    }
     if scalar.kind == Kind::Text && scalar.text.parse::<u64>().is_err() {
-        return values::choice(entry, &[("auto", Headroom::Auto)], findings);
+        let message = format!("`{}` cannot be {}", entry.name, shown(&scalar.text));
+        findings.problem(entry.node.span, message, "write auto, or a number of slots such as 2");
+        return None;
     }
     values::count(entry, 0..=*LISTENERS.end(), findings).map(Headroom::Slots)
 }
@@ -159,7 +165,7 @@ fn server(name: At<String>, entry: &Entry<'_>, findings: &mut Findings) -> Serve
     };
     check_name(&server.name, findings);
     if let Value::Scalar(_) = entry.node.value {
-        let url = values::server_url(entry, findings);
+        let url = urls::server_url(entry, findings);
         server.url = url.map(|value| At { value, span: entry.node.span });
     } else if let Value::Null = entry.node.value {
         let message = format!("`{}` has no URL", entry.name);
@@ -186,13 +192,13 @@ fn server_fields(server: &mut Server, fields: &mut Fields<'_>, findings: &mut Fi
     let choose_state = |entry: &Entry<'_>, f: &mut Findings| values::choice(entry, &states, f);
     let choose_family = |entry: &Entry<'_>, f: &mut Findings| values::choice(entry, &families, f);
 
-    server.url = fields.read("url", findings, values::server_url);
+    server.url = fields.read("url", findings, urls::server_url);
     if !fields.has("url") {
         let message = format!("`{}` is missing", fields.path("url"));
         let help = "add the relay's URL: `url: http://vienna.example.org:8000`";
         findings.problem(fields.key(), message, help);
     }
-    server.http_url = fields.read("http_url", findings, values::server_url);
+    server.http_url = fields.read("http_url", findings, urls::server_url);
     server.max_listeners = number(fields, "max_listeners", LISTENERS, findings);
     server.max_bandwidth = fields.read("max_bandwidth", findings, values::rate);
     server.max_joins_per_second = unbuilt(fields, "max_joins_per_second", findings, |entry, f| {
@@ -220,7 +226,7 @@ fn stats(fields: &mut Fields<'_>, findings: &mut Findings) -> Stats {
     let credentials = fields.has("password") || fields.has("password_file");
     let stats = Stats {
         source: fields.read("source", findings, source),
-        url: fields.read("url", findings, values::server_url),
+        url: fields.read("url", findings, urls::server_url),
         username: fields.read("username", findings, values::text),
         password: password(fields, findings),
     };
@@ -278,10 +284,6 @@ fn tls(entry: &Entry<'_>, findings: &mut Findings) {
     fields.read("listen", findings, values::address);
     for key in ["certificate", "key"] {
         fields.read(key, findings, values::file);
-        if !fields.has(key) {
-            let message = format!("`{}` is missing", fields.path(key));
-            findings.problem(entry.key, message, "add the path of a PEM file");
-        }
     }
     fields.finish(findings);
 }

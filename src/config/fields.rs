@@ -71,15 +71,11 @@ impl<'a> Fields<'a> {
         let &(key, _) = files.first()?;
         let mut entries = Vec::new();
         let mut everywhere = Names::default();
-        for (file, node) in files {
-            let Value::Map(map) = &node.value else {
-                let help = "a configuration has at least `servers:` and `streams:`";
-                findings.problem(*file, "this is not a mapping of keys to values", help);
-                continue;
-            };
+        for (_, node) in files {
+            let Value::Map(map) = &node.value else { continue };
             let mut here = Names::default();
             for (key, value) in map {
-                let Some(key) = name(key, "key", findings) else { continue };
+                let Some(key) = name(key, findings) else { continue };
                 let names = if shared.contains(&&*key.value) { &mut here } else { &mut everywhere };
                 if names.is_new(&key, findings) {
                     entries.push((key, value));
@@ -112,7 +108,12 @@ impl<'a> Fields<'a> {
         for (at, node) in self.entries.iter().filter(|(at, _)| at.value == key) {
             let name = self.path(key);
             if matches!(node.value, Value::Null) {
-                let help = "give it a value, or remove the line";
+                let help = match self.name.as_str() {
+                    "" if matches!(key, "servers" | "streams") => {
+                        "write what it has below it, indented"
+                    }
+                    _ => "give it a value, or remove the line",
+                };
                 findings.problem(at.span, format!("`{name}` is empty"), help);
             } else {
                 taken.push(Entry { name, key: at.span, node });
@@ -193,7 +194,7 @@ pub(super) fn entries<'a>(
     let mut names = Names::default();
     let mut entries = Vec::new();
     for (key, node) in map {
-        let Some(key) = name(key, what, findings) else { continue };
+        let Some(key) = name(key, findings) else { continue };
         if names.is_new(&key, findings) {
             let name = format!("{}.{}", entry.name, cut(&key.value));
             let entry = Entry { name, key: key.span, node };
@@ -215,8 +216,8 @@ impl Names {
             Some(&first) if first == name.span => false,
             Some(&first) => {
                 let first = findings.mention(first, name.span);
-                let message = format!("{} is defined twice, first at {first}", shown(&name.value));
-                findings.problem(name.span, message, "remove or rename one of them");
+                let message = format!("{} is there twice, first {first}", shown(&name.value));
+                findings.problem(name.span, message, "keep one of them, or rename it");
                 false
             }
             None => {
@@ -228,13 +229,13 @@ impl Names {
 }
 
 /// A key as text: what YAML takes for a number is a name as well.
-fn name(key: &Node, what: &str, findings: &mut Findings) -> Option<At<String>> {
+fn name(key: &Node, findings: &mut Findings) -> Option<At<String>> {
     match &key.value {
         Value::Scalar(scalar) if !scalar.text.is_empty() => {
             Some(At { value: scalar.text.clone(), span: key.span })
         }
         _ => {
-            let message = format!("a {what} must be text, and is {}", kind(key));
+            let message = format!("what stands before a colon must be text, and is {}", kind(key));
             findings.problem(key.span, message, "write `name: value`; put odd names in quotes");
             None
         }

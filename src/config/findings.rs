@@ -1,5 +1,6 @@
 //! The problems found so far, and the way from a place in a text to what is shown of it.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use crate::config::secrets;
@@ -9,8 +10,8 @@ use crate::problem::{Place, Problem, Problems, Spot};
 /// After this many problems the rest is not worth reading; hostile input is stopped here.
 const MAX_PROBLEMS: usize = 1_000;
 
-/// The longest excerpt, in characters before and after its mark.
-const CONTEXT: (usize, usize) = (60, 80);
+/// How much of a long line is shown, in characters before and after its mark.
+const CONTEXT: (usize, usize) = (50, 70);
 
 /// What a secret looks like in an excerpt.
 const MASK: &str = "********";
@@ -19,6 +20,8 @@ const MASK: &str = "********";
 pub(crate) struct Findings {
     pages: Vec<Page>,
     problems: Vec<Problem>,
+    /// What was said about which place.
+    seen: HashSet<(Span, String)>,
 }
 
 /// One file, ready to be quoted from.
@@ -40,12 +43,12 @@ impl Findings {
             secrets: secrets::find(text),
         };
         let pages = sources.iter().map(|source| page(source.name(), source.text())).collect();
-        Self { pages, problems: Vec::new() }
+        Self { pages, problems: Vec::new(), seen: HashSet::new() }
     }
 
     /// Something is wrong at `span`: what, and what to do about it.
     ///
-    /// Where the place is part of a secret (a password in no quotes that YAML reads as something
+    /// Where the place touches a secret (a password in no quotes that YAML reads as something
     /// else, for example) neither is shown, since both may quote from it.
     pub(crate) fn problem(
         &mut self,
@@ -53,10 +56,16 @@ impl Findings {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        if self.pages.get(span.source).is_some_and(|page| page.hides(span.start)) {
+        if self.problems.len() >= MAX_PROBLEMS {
+            return;
+        }
+        let secret = self.pages.get(span.source).and_then(|page| page.secret_in(span.range()));
+        if let Some(secret) = secret {
+            // Also where in a secret the problem is tells something about it.
+            let start = span.start.min(secret.start);
             self.secret_problem(
-                span,
-                "what follows `password` here is not understood (and not shown)",
+                Span { start, end: secret.end, ..span },
+                "this is not understood (nor shown, since it may be part of a password)",
                 "put the password in quotes, alone on its line",
             );
         } else {
@@ -72,11 +81,12 @@ impl Findings {
         help: impl Into<String>,
     ) {
         let Some(page) = self.pages.get(span.source) else { return };
-        if self.problems.len() >= MAX_PROBLEMS {
+        let message = message.into();
+        if self.problems.len() >= MAX_PROBLEMS || !self.seen.insert((span, gist(&message))) {
             return;
         }
         self.problems.push(Problem {
-            message: message.into(),
+            message,
             place: page.place(span.range()),
             help: Some(help.into()),
         });
@@ -84,9 +94,11 @@ impl Findings {
 
     /// Hides what is written at `span` from every excerpt of problems that are found later.
     pub(crate) fn hide(&mut self, span: Span) {
-        if let Some(page) = self.pages.get_mut(span.source) {
-            page.secrets.push(span.range());
-            page.secrets.sort_by_key(|secret| secret.start);
+        let Some(page) = self.pages.get_mut(span.source) else { return };
+        let next = page.secrets.partition_point(|secret| secret.start <= span.start);
+        let before = next.checked_sub(1).and_then(|index| page.secrets.get(index));
+        if before.is_none_or(|secret| secret.end < span.end) {
+            page.secrets.insert(next, span.range());
         }
     }
 
@@ -95,13 +107,13 @@ impl Findings {
         self.pages.get(span.source).map(|page| page.place(span.range()))
     }
 
-    /// How another place is mentioned in a problem at `from`: `line 3`, or `a.yaml:3:1`.
+    /// How another place is mentioned in a problem at `from`: `in line 3`, or `at a.yaml:3:1`.
     pub(crate) fn mention(&self, other: Span, from: Span) -> String {
         match self.place(other) {
             Some(Place { spot: Some(spot), .. }) if other.source == from.source => {
-                format!("line {}", spot.line)
+                format!("in line {}", spot.line)
             }
-            Some(place) => place.to_string(),
+            Some(place) => format!("at {place}"),
             None => String::new(),
         }
     }
@@ -117,8 +129,9 @@ impl Findings {
 }
 
 impl Page {
-    fn hides(&self, at: usize) -> bool {
-        self.secrets.iter().any(|secret| secret.contains(&at))
+    fn secret_in(&self, span: Range<usize>) -> Option<Range<usize>> {
+        let end = span.end.max(span.start + 1);
+        self.secrets.iter().find(|secret| secret.start < end && span.start < secret.end).cloned()
     }
 
     fn place(&self, span: Range<usize>) -> Place {
@@ -149,11 +162,16 @@ impl Page {
 
     /// What is shown of a line, and where in it the mark is.
     fn excerpt(&self, line: Range<usize>, mark: Range<usize>) -> (String, Range<usize>) {
-        let from = back(self.get(line.start..mark.start), CONTEXT.0);
-        let to = ahead(self.get(mark.start..line.end), CONTEXT.1);
-        let window = mark.start - from..mark.start + to;
+        let window = if line.len() <= CONTEXT.0 + CONTEXT.1 {
+            line.clone()
+        } else {
+            let from = back(self.get(line.start..mark.start), CONTEXT.0);
+            let to = ahead(self.get(mark.start..line.end), CONTEXT.1);
+            mark.start - from..mark.start + to
+        };
         // Where nothing is written, such as a missing value, a caret stands all the same.
-        let mark = mark.start..mark.end.max(mark.start + 1);
+        let next = ahead(self.get(mark.start..line.end), 1).max(1);
+        let mark = mark.start..mark.end.max(mark.start + next);
 
         let mut shown = String::from(if window.start > line.start { "…" } else { "" });
         let mut marked = None;
@@ -209,6 +227,13 @@ impl Page {
     fn boundary(&self, at: usize) -> usize {
         (0..=at.min(self.text.len())).rev().find(|&at| self.text.is_char_boundary(at)).unwrap_or(0)
     }
+}
+
+/// A message without the long names in it: what is used in several places through an alias is
+/// wrong once.
+fn gist(message: &str) -> String {
+    let long_name = |(index, part): &(usize, &str)| index % 2 == 1 && part.contains('.');
+    message.split('`').enumerate().filter(|part| !long_name(part)).map(|(_, part)| part).collect()
 }
 
 fn line_starts(text: &str) -> Vec<usize> {

@@ -10,6 +10,9 @@ use std::ops::Range;
 /// Shortest edit distance at which a key is no longer taken for a misspelt `password`.
 const FAR: usize = 3;
 
+/// Longer words are not compared with `password`.
+const LONGEST: usize = 16;
+
 /// The byte ranges of `text` that must not be shown, in order.
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     let mut secrets = Vec::new();
@@ -34,6 +37,9 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
 
 /// Whether the value of a key called `name` is a secret.
 pub(super) fn is_secret(name: &str) -> bool {
+    if name.len() > LONGEST {
+        return false;
+    }
     let name = name.to_lowercase();
     matches!(name.as_str(), "pass" | "pwd" | "pw" | "secret" | "token" | "admin_token")
         || strsim::damerau_levenshtein(&name, "password") < FAR
@@ -45,7 +51,7 @@ struct Key {
     value: usize,
     /// How deep a following line must be indented to belong to the value.
     column: usize,
-    /// It stands in a comment: what follows the line has nothing to do with it.
+    /// It stands in a comment.
     comment: bool,
     /// `? password`, whose value follows a colon on the next line.
     explicit: bool,
@@ -53,45 +59,66 @@ struct Key {
 
 impl Key {
     fn find(line: &str) -> Option<Self> {
-        let (start, end) = words(line).find(|&(start, end)| {
-            let next = after(line, end).trim_start_matches(['"', '\'']).chars().next();
-            is_secret(line.get(start..end).unwrap_or_default())
-                && next.is_none_or(|next| next.is_whitespace() || matches!(next, ':' | '='))
+        let (start, end) = words(line).find_map(|(start, end)| {
+            let name = name_length(line.get(start..end)?)?;
+            // `/password.ogv` is the path of a stream.
+            let path =
+                line.get(..start)?.ends_with('/') && after(line, end).starts_with(['/', '.']);
+            (!path).then_some((start, start + name))
         })?;
         let before = line.get(..start).unwrap_or_default();
         let rest = after(line, end).trim_start_matches(['"', '\'']);
         let rest = rest.trim_start().trim_start_matches([':', '=']).trim_start();
         let indent = line.len() - line.trim_start().len();
+        let comment = before.trim_start().starts_with('#') || before.contains(" #");
         let own_line = before.chars().all(|c| c.is_whitespace() || "-?\"'".contains(c));
         Some(Self {
             value: line.len() - rest.len(),
-            column: if own_line { start } else { indent },
-            comment: before.trim_start().starts_with('#') || before.contains(" #"),
+            column: if own_line || comment { start } else { indent },
+            comment,
             explicit: before.contains('?'),
         })
     }
 
     /// Where the value that begins at `value` on a line that ends at `line_end` is over.
     fn end_of_value(&self, text: &str, value: usize, line_end: usize) -> usize {
-        if self.comment {
+        let own_line = text.get(value..line_end).unwrap_or_default().trim();
+        let block = own_line.starts_with(['|', '>']);
+        let empty = !own_line.contains(char::is_alphanumeric);
+        let quoted = end_of_quoted(text, value).filter(|close| *close >= line_end);
+        // A comment about a password ends with its line; a password whose first line became a
+        // comment does not.
+        if self.comment && !empty && !block && quoted.is_none() {
             return line_end;
         }
-        let mut end = match end_of_quoted(text, value) {
-            Some(quote) => line_end.max(end_of_line(text, quote)),
-            None => line_end,
-        };
+        let mut end = quoted.map_or(line_end, |close| end_of_line(text, close));
+        let mut first = true;
         for line in after(text, end).split_inclusive('\n') {
             let content = line.trim_start();
+            let deeper = line.len() - content.len() > self.column;
+            let other_key = begins_with_key(content);
+            // With nothing but `|` on the key's own line, the value may also stand too far left.
             let belongs = content.is_empty()
-                || line.len() - content.len() > self.column
+                || (deeper && (block || !self.comment || !other_key))
+                || (block && (first || !other_key))
+                || (empty && first && !other_key)
                 || (self.explicit && content.starts_with(':'));
             if !belongs {
                 break;
             }
+            first &= content.is_empty();
             end += line.len();
         }
         end
     }
+}
+
+/// Whether a line begins like `url: …`.
+fn begins_with_key(content: &str) -> bool {
+    let is_in_key = |c: char| is_word(c) || "/.\"'".contains(c);
+    let rest = content.trim_start_matches(is_in_key);
+    rest.len() < content.len()
+        && rest.strip_prefix(':').is_some_and(|rest| rest.starts_with(char::is_whitespace))
 }
 
 /// Where the quotes close that open at `start`, which may never be; `None` without quotes.
@@ -110,6 +137,18 @@ fn end_of_quoted(text: &str, start: usize) -> Option<usize> {
         closes
     });
     Some(close.map_or(text.len(), |(at, _)| open + at))
+}
+
+/// How much of a word is the name of a secret: what stands before or after may stick to it.
+fn name_length(word: &str) -> Option<usize> {
+    const NAME: &str = "password";
+    if is_secret(word) {
+        return Some(word.len());
+    }
+    let length = word.to_ascii_lowercase().find(NAME)? + NAME.len();
+    let rest = after(word, length).trim_start_matches(['_', '-']);
+    let file = rest.len() <= LONGEST && strsim::damerau_levenshtein(rest, "file") <= 1;
+    (!file).then_some(length)
 }
 
 fn end_of_line(text: &str, at: usize) -> usize {
@@ -198,6 +237,12 @@ mod tests {
     fn quotes_that_go_over_lines_are_hidden_until_they_close() {
         assert_eq!(masked("password: \"a\\\"b\nc\" d\nurl: x"), "password: *****\n****\nurl: x");
         assert_eq!(masked("password: 'a\nb: c\nd"), "password: **\n****\n*");
+    }
+
+    #[test]
+    fn a_value_too_far_left_below_its_key_is_hidden() {
+        assert_eq!(masked("  password:\nabc\nurl: x"), "  password:\n***\nurl: x");
+        assert_eq!(masked("  password:\nurl: x"), "  password:\nurl: x");
     }
 
     #[test]

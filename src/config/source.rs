@@ -1,5 +1,6 @@
 //! The texts that make up a configuration, and places in them.
 
+use std::fmt;
 use std::iter;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use sha2::{Digest, Sha256};
 pub const MAX_BYTES: usize = 1024 * 1024;
 
 /// One file's text and where it is from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Source {
     path: PathBuf,
     text: String,
@@ -24,7 +25,7 @@ pub struct Sources {
 }
 
 /// A piece of one of the [`Sources`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Span {
     pub(super) source: usize,
     pub(super) start: usize,
@@ -88,6 +89,11 @@ impl Sources {
 }
 
 impl Source {
+    /// Where it is from.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The path as operators see it.
     pub(crate) fn name(&self) -> String {
         self.path.display().to_string()
@@ -101,6 +107,13 @@ impl Source {
     /// A path that is written in this file: relative ones begin beside it.
     pub(crate) fn beside(&self, path: &Path) -> PathBuf {
         self.path.parent().map_or_else(|| path.to_owned(), |folder| folder.join(path))
+    }
+}
+
+/// Without the text: there may be passwords in it.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("path", &self.path).finish_non_exhaustive()
     }
 }
 

@@ -6,11 +6,11 @@ use crate::config::findings::Findings;
 use crate::config::source::At;
 use crate::config::suggest::shown;
 use crate::config::yaml::Value;
-use crate::config::{Fallback, Mount, Mounts, Stream, values};
+use crate::config::{Fallback, Mount, Mounts, Stream, urls, values};
 
 /// A stream; no body means that every server has it under the same path.
 pub(super) fn stream(name: At<String>, entry: &Entry<'_>, findings: &mut Findings) -> Stream {
-    let path = values::decoded_path(&name, "streams", findings);
+    let path = urls::decoded_path(&name, "streams", findings);
     let mut stream = Stream {
         name,
         path,
@@ -56,7 +56,7 @@ fn stream_fields(stream: &mut Stream, fields: &mut Fields<'_>, findings: &mut Fi
     };
     stream.bitrate_is_written = fields.has("bitrate");
     stream.bitrate = fields.read("bitrate", findings, values::rate);
-    let aliases = fields.read("aliases", findings, |entry, f| values::list(entry, f, values::path));
+    let aliases = fields.read("aliases", findings, |entry, f| values::list(entry, f, urls::path));
     stream.aliases = aliases.map(|aliases| aliases.value).unwrap_or_default();
     stream.fallback = fields.read("fallback", findings, fallback);
 }
@@ -90,6 +90,12 @@ fn same_path(entry: &Entry<'_>, findings: &mut Findings) -> Option<Vec<Mount>> {
 
 /// `mounts: {vienna: /a.ogg, berlin: {mount: /b.ogg, weight: 2}}`
 fn spelled_out(entry: &Entry<'_>, findings: &mut Findings) -> Option<Vec<Mount>> {
+    if let Value::List(_) = entry.node.value {
+        let message = format!("`{}` must be a mapping, and is a list", entry.name);
+        let help = "use `servers` for a list of servers, or write `server: path` lines below it";
+        findings.problem(entry.node.span, message, help);
+        return None;
+    }
     let mounts = entries(entry, "server", findings)?;
     if mounts.is_empty() {
         let message = format!("`{}` is an empty mapping", entry.name);
@@ -108,12 +114,12 @@ fn mount(server: At<String>, entry: &Entry<'_>, findings: &mut Findings) -> Moun
             findings.problem(entry.key, message, help);
         }
         Value::Scalar(_) | Value::List(_) => {
-            let path = values::path(entry, findings);
+            let path = urls::path(entry, findings);
             mount.path = path.map(|value| At { value, span: entry.node.span });
         }
         Value::Map(_) => {
             if let Some(mut fields) = Fields::open(entry, findings) {
-                mount.path = fields.read("mount", findings, values::path);
+                mount.path = fields.read("mount", findings, urls::path);
                 mount.max_listeners = number(&mut fields, "max_listeners", LISTENERS, findings);
                 mount.weight = number(&mut fields, "weight", WEIGHT, findings);
                 mount.tier = number(&mut fields, "tier", TIER, findings);
@@ -127,7 +133,7 @@ fn mount(server: At<String>, entry: &Entry<'_>, findings: &mut Findings) -> Moun
 fn fallback(entry: &Entry<'_>, findings: &mut Findings) -> Option<Fallback> {
     let text = values::text(entry, findings)?;
     if text.starts_with('/') {
-        return values::path(entry, findings).map(Fallback::Path);
+        return urls::path(entry, findings).map(Fallback::Path);
     }
     if !text.contains("://") {
         let message = format!("`{}` is neither a path nor a URL: {}", entry.name, shown(&text));
@@ -135,5 +141,5 @@ fn fallback(entry: &Entry<'_>, findings: &mut Findings) -> Option<Fallback> {
         findings.problem(entry.node.span, message, help);
         return None;
     }
-    values::url(entry, findings).map(Fallback::Url)
+    urls::url(entry, findings).map(Fallback::Url)
 }

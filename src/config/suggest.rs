@@ -15,7 +15,10 @@ pub(crate) fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     known
         .into_iter()
         .filter(|known| known.len() <= MAX_COMPARED)
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
+        .map(|known| {
+            let beginning = name.len() >= 3 && known.starts_with(name);
+            (if beginning { 1 } else { strsim::damerau_levenshtein(name, known) }, known)
+        })
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)

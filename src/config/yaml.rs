@@ -14,14 +14,12 @@ use serde_yaml::{Error, Location, Options, Spanned};
 use crate::config::source::{MAX_BYTES, Span};
 
 /// A key, a value or a whole document, and where it stands.
-#[derive(Debug)]
 pub(super) struct Node {
     pub(super) span: Span,
     pub(super) value: Value,
 }
 
 /// What a node is.
-#[derive(Debug)]
 pub(super) enum Value {
     /// Nothing, `~` or `null`.
     Null,
@@ -34,7 +32,6 @@ pub(super) enum Value {
 }
 
 /// A value without parts.
-#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Scalar {
     /// Text: what it says. Anything else: as it is written.
     pub(super) text: String,
@@ -201,6 +198,11 @@ fn malformed(error: &Error, text: &str, source: usize) -> Malformed {
 
 /// What went wrong and what to do, in words for someone who does not think in YAML's terms.
 fn explain(error: &Error, line: &str) -> (String, String) {
+    // What is wrong within an alias is told about the alias.
+    let error = match error {
+        Error::AliasError { error, .. } => error.without_snippet(),
+        error => error,
+    };
     let message = match error {
         Error::ExternalMessage { msg, .. } | Error::Message { msg, .. } => msg.clone(),
         other => other.to_string(),
@@ -249,7 +251,7 @@ fn hint(message: &str, line: &str) -> &'static str {
     } else if message.contains("unexpected character") {
         "put text that begins with a special character in quotes"
     } else if message.contains("not allowed in this context") {
-        "only one `key: value` goes on a line; put text that contains `: ` in quotes"
+        "put text that contains `: ` in quotes; the line above may lack its colon"
     } else {
         "check this line and the one above: indentation, and a `:` with a space after each key"
     }

@@ -37,6 +37,16 @@ impl Changes {
             settings: settings(old) != settings(new),
         }
     }
+
+    /// The same as [`Display`](fmt::Display), for a log.
+    pub fn in_one_line(&self) -> String {
+        let lines = self.to_string();
+        if lines.is_empty() {
+            "same servers and streams".to_owned()
+        } else {
+            lines.trim_end().replace('\n', "; ")
+        }
+    }
 }
 
 impl Named {

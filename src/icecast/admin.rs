@@ -45,18 +45,22 @@ struct Source {
     listeners: Option<u64>,
     max_listeners: String,
     started: bool,
+    bytes: Option<u64>,
 }
 
 impl Source {
     fn named_by(tag: &Tag<'_>) -> Option<Self> {
         let [mount] = tag.attributes(["mount"])?;
-        Some(Self { mount: mount?, listeners: None, max_listeners: String::new(), started: false })
+        let mount = mount?;
+        let max_listeners = String::new();
+        Some(Self { mount, listeners: None, max_listeners, started: false, bytes: None })
     }
 
     fn learn(&mut self, tag: &Tag<'_>) {
         match tag.name {
             b"listeners" => self.listeners = number::count(&tag.text()),
             b"max_listeners" => self.max_listeners = tag.text().into_owned(),
+            b"total_bytes_read" => self.bytes = number::count(&tag.text()),
             b"stream_start" | b"stream_start_iso8601" => self.started = true,
             _ => {}
         }
@@ -68,6 +72,7 @@ impl Source {
             listeners: self.listeners,
             limit: number::limit(&self.max_listeners, self.listeners),
             activity: if self.started { Activity::Active } else { Activity::Idle },
+            bytes: self.bytes,
         }
     }
 }
@@ -97,6 +102,7 @@ mod tests {
                 listeners: Some(1),
                 limit: Limit::Listeners(3),
                 activity: Activity::Active,
+                bytes: None,
             }
         );
     }

@@ -43,6 +43,7 @@ mod tests {
             listeners: Some(listeners),
             limit: Limit::Unlimited,
             activity: Activity::Active,
+            bytes: None,
         }
     }
 

@@ -35,14 +35,15 @@ fn listing(tags: Tags<'_>, read: impl Fn(&Tag<'_>) -> Option<MountReport>) -> Li
 
 /// `<mount name="/x" listeners="1" max_listeners="2" active="1"/>`; `None` for a broken one.
 fn mount_of_slots(tag: &Tag<'_>) -> Option<MountReport> {
-    let [name, listeners, most, active] =
-        tag.attributes(["name", "listeners", "max_listeners", "active"])?;
+    let [name, listeners, most, active, bytes] =
+        tag.attributes(["name", "listeners", "max_listeners", "active", "bytes"])?;
     let listeners = listeners.as_deref().and_then(number::count);
     Some(MountReport {
         name: name?,
         listeners,
         limit: number::limit(most.as_deref().unwrap_or_default(), listeners),
         activity: if active.as_deref() == Some("0") { Activity::Idle } else { Activity::Active },
+        bytes: bytes.as_deref().and_then(number::count),
     })
 }
 
@@ -54,6 +55,7 @@ fn mount_of_load(tag: &Tag<'_>) -> Option<MountReport> {
         listeners: None,
         limit: if tag.kind == Kind::Start { number::free(&tag.text()) } else { Limit::Unknown },
         activity: Activity::Active,
+        bytes: None,
     })
 }
 
@@ -83,6 +85,7 @@ mod tests {
                 listeners: Some(1),
                 limit: Limit::Listeners(3),
                 activity: Activity::Active,
+                bytes: None,
             }]
         );
     }
@@ -96,8 +99,15 @@ mod tests {
                 listeners: None,
                 limit: Limit::Unknown,
                 activity: Activity::Active,
+                bytes: None,
             }]
         );
+    }
+
+    #[test]
+    fn a_mount_tells_how_much_its_source_has_sent() {
+        assert_eq!(report_of("<mount name='/a' bytes='4711'/>")[0].bytes, Some(4711));
+        assert_eq!(report_of("<mount name='/a' bytes=''/>")[0].bytes, None);
     }
 
     #[test]
@@ -147,6 +157,7 @@ mod tests {
                     listeners: None,
                     limit: Limit::Listeners(12),
                     activity: Activity::Active,
+                    bytes: None,
                 }]
             })
         );

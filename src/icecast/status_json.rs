@@ -40,6 +40,7 @@ impl Source {
             listeners: number::count(&self.listeners),
             limit: Limit::Unknown,
             activity: if self.started { Activity::Active } else { Activity::Idle },
+            bytes: None,
         })
     }
 }
@@ -115,6 +116,7 @@ mod tests {
                 listeners: Some(3),
                 limit: Limit::Unknown,
                 activity: Activity::Active,
+                bytes: None,
             }]
         );
     }

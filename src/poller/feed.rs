@@ -213,14 +213,14 @@ impl Feed {
         let mut worth_a_look = false;
         // Nobody gets into a full relay before somebody leaves it.
         let full = known.full;
-        let is_news = |told: u64, seen: u64| if full { told < seen } else { told != seen };
+        let is_news = |now: u64, before: u64| if full { now < before } else { now != before };
         lines.read(piece, |event| {
             told = true;
             match event {
                 Event::Clients(clients) => known.clients = Some((now, clients)),
                 Event::Listeners { mount, listeners } => {
                     let Some(slots) = snapshot.mount_at(id, mount) else { return };
-                    worth_a_look |= is_news(listeners, slots.seats.seen());
+                    worth_a_look |= is_news(listeners, slots.seats.told());
                     known.listeners.insert(mount.to_owned(), (now, listeners));
                 }
                 Event::MaxListeners { mount, most } => {
@@ -236,7 +236,7 @@ impl Feed {
         // Our own looks are clients too, so that this number says something only while they are
         // refused, and only when the piece that told of one coming and going is over.
         if let Some((_, clients)) = known.clients {
-            worth_a_look |= full && clients < slots.seats.seen();
+            worth_a_look |= full && clients < slots.seats.told();
         }
         drop(known);
         if worth_a_look {

@@ -14,7 +14,7 @@ const POLL: Poll = Poll {
     slow_start: Duration::ZERO,
 };
 
-const RULES: Rules = Rules { rise: 2, fall: 3, slow_start: Duration::ZERO };
+const RULES: Rules = Rules { rise: 2, fall: 3, slow_start: Duration::ZERO, hold: false };
 
 /// A relay that is up, with one mount.
 struct Relay {
@@ -58,7 +58,7 @@ async fn a_relay_that_nobody_is_sent_to_is_asked_seldom() {
 #[tokio::test(start_paused = true)]
 async fn a_relay_that_is_being_sent_listeners_is_asked_often() {
     let relay = relay(100);
-    assert!(reserve(&relay.server, &relay.mount, 0));
+    assert!(reserve(&relay.server, &relay.mount, 1, 0));
     assert_about(relay.pause().await, POLL.fast_interval);
 }
 
@@ -67,7 +67,7 @@ async fn the_first_listener_sent_to_an_idle_relay_hastens_its_next_look() {
     let relay = relay(100);
     let sending = async {
         tokio::time::sleep(Duration::from_secs(3)).await;
-        assert!(reserve(&relay.server, &relay.mount, 0));
+        assert!(reserve(&relay.server, &relay.mount, 1, 0));
     };
     let (pause, ()) = tokio::join!(relay.pause(), sending);
     assert!(pause < Duration::from_millis(3_600), "{pause:?}");
@@ -76,7 +76,7 @@ async fn the_first_listener_sent_to_an_idle_relay_hastens_its_next_look() {
 #[tokio::test(start_paused = true)]
 async fn a_full_relay_is_asked_often_and_one_that_takes_nobody_seldom() {
     let full = relay(1);
-    assert!(reserve(&full.server, &full.mount, 0));
+    assert!(reserve(&full.server, &full.mount, 1, 0));
     assert_about(full.pause().await, POLL.fast_interval);
     assert_about(relay(0).pause().await, POLL.interval);
 }

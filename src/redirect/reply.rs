@@ -11,8 +11,10 @@ use http::{Method, Response, StatusCode, Version};
 use http_body_util::Full;
 
 use crate::counters::Outcome;
-use crate::select::Refusal;
+use crate::player::Refusal;
 use crate::server::Answer;
+
+use super::request::has_body;
 
 /// What a player is told.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,11 +56,14 @@ impl Reply {
 
     /// The reply as HTTP. `HEAD` gets the head alone, with the length the body would have.
     ///
-    /// A player that speaks HTTP/1.0 reads to the end of the connection, so it is closed for it.
+    /// A player that speaks HTTP/1.0 reads to the end of the connection, so it is closed for it; so
+    /// it is behind a body, which nobody reads.
     pub(super) fn into_answer(self, request: &Parts, rng: &mut fastrand::Rng) -> Answer {
         let (status, body) = self.status_and_body();
         let mut answer = Response::new(Full::new(Bytes::new()));
         *answer.status_mut() = status;
+        // Told that we answer in HTTP/1.1, hyper would add `keep-alive` where HTTP/1.0 asked for it.
+        *answer.version_mut() = request.version;
         let headers = answer.headers_mut();
         // Web players of any site may ask; without this their `fetch` and `crossorigin` fail.
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -70,7 +75,7 @@ impl Reply {
             let plain = HeaderValue::from_static("text/plain; charset=utf-8");
             headers.insert(CONTENT_TYPE, plain);
         }
-        if request.version == Version::HTTP_10 {
+        if request.version == Version::HTTP_10 || has_body(&request.headers) {
             headers.insert(CONNECTION, CLOSE);
         }
         match self {

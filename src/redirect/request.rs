@@ -4,9 +4,11 @@
 //! request otherwise than the CDN did, so whatever could be read in two ways is answered 400 and
 //! the connection closed.
 
-use http::header::{CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
 use http::{Method, Version};
+
+use crate::player::Client;
 
 use super::reply::Reply;
 
@@ -17,6 +19,8 @@ pub(super) struct Ask<'a> {
     pub(super) path: &'a str,
     /// The query string without its question mark; printable ASCII.
     pub(super) query: Option<&'a str>,
+    /// What the request says of the player.
+    pub(super) client: Client,
 }
 
 /// The longest query string that is passed on, in bytes: consent strings of advertisers run to
@@ -32,16 +36,18 @@ pub(super) fn check(head: &Parts) -> Result<Ask<'_>, Reply> {
         return Err(Reply::BadMethod);
     }
     check_host(&head.headers, head.version)?;
-    if head.headers.contains_key(TRANSFER_ENCODING) && head.headers.contains_key(CONTENT_LENGTH) {
-        return Err(Reply::Bad("Content-Length and Transfer-Encoding exclude each other"));
+    if ![Method::GET, Method::HEAD, Method::OPTIONS].contains(&head.method) {
+        return Err(Reply::BadMethod);
     }
-    let path = head.uri.path();
+    // Beside a Content-Length it could be read in two ways, and hyper does not tell whether there
+    // was one. No player sends it.
+    if head.headers.contains_key(TRANSFER_ENCODING) {
+        return Err(Reply::Bad("Transfer-Encoding is not for requests of players"));
+    }
     if head.method == Method::OPTIONS {
         return Err(Reply::Preflight);
     }
-    if head.method != Method::GET && head.method != Method::HEAD {
-        return Err(Reply::BadMethod);
-    }
+    let path = head.uri.path();
     if !path.starts_with('/') {
         return Err(Reply::Bad("the request's target must be a path"));
     }
@@ -53,7 +59,21 @@ pub(super) fn check(head: &Parts) -> Result<Ask<'_>, Reply> {
     if !is_printable(path) || !query.is_none_or(is_printable) {
         return Err(Reply::Bad("the request's target must be printable ASCII; percent-encode it"));
     }
-    Ok(Ask { path, query })
+    Ok(Ask { path, query, client: client(&head.headers) })
+}
+
+/// VLC and xine connect to the relay a second time while it still counts the first connection, and
+/// fail on a relay that has but one slot for them.
+fn client(headers: &HeaderMap) -> Client {
+    let agent = headers.get(USER_AGENT).map_or(&[][..], HeaderValue::as_bytes);
+    let twice = [&b"VLC/"[..], b"xine/"].into_iter().any(|name| agent.starts_with(name));
+    Client { connections: if twice { 2 } else { 1 } }
+}
+
+/// Whether a body follows the head, or is said to.
+pub(super) fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING)
+        || headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
 }
 
 /// Old players speak HTTP/1.0 and send no Host; for everybody else it is required, once.

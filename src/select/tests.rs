@@ -19,12 +19,13 @@ impl Outside for Nothing {
     }
 }
 
-const RULES: Rules = Rules { rise: 2, fall: 3, slow_start: Duration::from_secs(30) };
+const RULES: Rules = Rules { rise: 2, fall: 3, slow_start: Duration::from_secs(30), hold: false };
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// A balancer's memory with a story told to it.
 struct Scene {
     snapshot: Snapshot,
+    client: Client,
     now: Moment,
     rng: fastrand::Rng,
 }
@@ -32,7 +33,12 @@ struct Scene {
 fn scene(yaml: &str) -> Scene {
     let fleet = compile(&Sources::new("balancer.yaml", yaml), &Nothing).expect("a good example");
     let snapshot = Snapshot::first(fleet, String::new());
-    Scene { snapshot, now: Duration::from_secs(100), rng: fastrand::Rng::with_seed(7) }
+    Scene {
+        snapshot,
+        client: Client::ANY,
+        now: Duration::from_secs(100),
+        rng: fastrand::Rng::with_seed(7),
+    }
 }
 
 fn mount(name: &str, listeners: u64, limit: u64) -> MountReport {
@@ -41,6 +47,7 @@ fn mount(name: &str, listeners: u64, limit: u64) -> MountReport {
         listeners: Some(listeners),
         limit: Limit::Listeners(limit),
         activity: Activity::Active,
+        bytes: None,
     }
 }
 
@@ -62,7 +69,7 @@ impl Scene {
 
     /// Where a player of the first stream is sent.
     fn ask(&mut self) -> String {
-        match assign(&self.snapshot, 0, self.now, &mut self.rng, true) {
+        match assign(&self.snapshot, 0, self.client, self.now, &mut self.rng, true) {
             Decision::Mount(mount) => mount.server.name.clone(),
             Decision::Elsewhere(url) => url.to_str().unwrap().to_owned(),
             Decision::Refused(refusal) => refusal.to_string(),
@@ -74,7 +81,7 @@ impl Scene {
     }
 
     fn why_not(&self, at: usize) -> Option<Reason> {
-        match verdicts(&self.snapshot, 0, self.now).nth(at) {
+        match verdicts(&self.snapshot, 0, self.client, self.now).nth(at) {
             Some(Verdict::Passed(reason)) => Some(reason),
             _ => None,
         }
@@ -123,6 +130,17 @@ fn a_thousand_between_two_looks_are_spread_evenly_over_eight_equal_relays() {
         assert!(*most <= 150, "{policy}: no relay gets more than its free slots: {sent:?}");
         assert!(*most as f64 / *least as f64 <= 1.3, "{policy}: {sent:?}");
     }
+}
+
+#[test]
+fn a_player_that_opens_two_connections_is_not_sent_to_a_last_slot() {
+    let mut scene = scene(TWO);
+    scene.saw("vienna", vec![mount("/x", 9, 10)]);
+    scene.saw("berlin", vec![mount("/x", 0, 3)]);
+    scene.client = Client { connections: 2 };
+    assert_eq!([scene.ask(), scene.ask()], ["berlin", "full"]);
+    scene.client = Client::ANY;
+    assert_eq!(scene.ask_times(3, "full"), 1);
 }
 
 #[test]
@@ -271,6 +289,42 @@ fn an_idle_mount_on_demand_comes_after_proven_ones_and_before_a_refusal() {
 }
 
 #[test]
+fn sleeping_mounts_are_woken_by_one_listener_each() {
+    let mut scene = scene(TWO);
+    let idle = MountReport { activity: Activity::Idle, ..mount("/x", 0, 100) };
+    scene.saw("vienna", vec![idle.clone()]);
+    scene.saw("berlin", vec![idle]);
+    let first_two = [scene.ask(), scene.ask()];
+    assert_ne!(first_two[0], first_two[1]);
+    assert_ne!(scene.ask(), "full", "a sleeping relay is better than a refusal");
+}
+
+#[test]
+fn a_stream_that_stands_still_comes_after_its_siblings() {
+    let mut scene = scene(TWO);
+    for look in 0..5 {
+        scene.now += Duration::from_secs(5);
+        scene.saw("vienna", vec![MountReport { bytes: Some(1), ..mount("/x", 0, 100) }]);
+        scene.saw("berlin", vec![MountReport { bytes: Some(look), ..mount("/x", 0, 2) }]);
+    }
+    assert_eq!([scene.ask(), scene.ask(), scene.ask()], ["berlin", "berlin", "vienna"]);
+}
+
+#[test]
+fn a_relay_at_which_nobody_arrives_gets_half_its_weight() {
+    let mut scene = scene(&TWO.replace("headroom: 0", "policy: weighted_random"));
+    let unlimited = MountReport { limit: Limit::Unlimited, ..mount("/x", 0, 0) };
+    for look in 0..12 {
+        scene.now += Duration::from_secs(10);
+        scene.saw("vienna", vec![unlimited.clone()]);
+        scene.saw("berlin", vec![MountReport { listeners: Some(look * 100), ..unlimited.clone() }]);
+        scene.ask_times(20, "berlin");
+    }
+    let berlin = scene.ask_times(3_000, "berlin");
+    assert!((1_850..=2_150).contains(&berlin), "{berlin} of 3000");
+}
+
+#[test]
 fn full_offline_and_unreachable_are_told_apart() {
     let mut scene = scene(TWO);
     scene.failed("vienna", Evidence::Hard, 1);
@@ -305,7 +359,7 @@ fn asking_without_taking_takes_nothing() {
     scene.saw("vienna", vec![mount("/x", 0, 1)]);
     scene.saw("berlin", vec![]);
     for _ in 0..10 {
-        let decision = assign(&scene.snapshot, 0, scene.now, &mut scene.rng, false);
+        let decision = assign(&scene.snapshot, 0, Client::ANY, scene.now, &mut scene.rng, false);
         assert!(matches!(decision, Decision::Mount(_)));
     }
     assert_eq!([scene.ask(), scene.ask()], ["vienna", "full"]);
@@ -331,4 +385,20 @@ fn a_relay_that_moved_is_another_relay() {
     let fleet = compile(&Sources::new("balancer.yaml", moved), &Nothing).unwrap();
     scene.snapshot = scene.snapshot.successor(fleet, String::new());
     assert_eq!(scene.ask(), "vienna", "nothing is known of it, so it may work");
+}
+
+#[test]
+fn streams_that_share_a_mount_share_its_slots() {
+    let mut scene = scene(
+        "servers: {vienna: 'http://vienna.example.org:8000'}
+balance: {headroom: 0}
+streams:
+  /x:
+  /y: {mounts: {vienna: /x}}",
+    );
+    scene.saw("vienna", vec![mount("/x", 0, 2)]);
+    assert_eq!(scene.ask(), "vienna");
+    let other = assign(&scene.snapshot, 1, Client::ANY, scene.now, &mut scene.rng, true);
+    assert!(matches!(other, Decision::Mount(_)));
+    assert_eq!(scene.ask(), "full");
 }

@@ -1,7 +1,7 @@
 //! One account of the ledger: a limit, what was seen against it, and what was promised since.
 //!
-//! `claimed` counts every unit ever promised. Those that a look must have seen by now are the
-//! `base`; the rest, `claimed − base`, is reserved. A claim succeeds while `claimed` is below the
+//! `claimed` counts every unit ever promised. Those that a look has seen, or must have seen by now,
+//! are the `base`; the rest, `claimed − base`, is reserved. A claim succeeds while `claimed` is below the
 //! `ceiling`, which each look sets to `base + limit − headroom − seen`. So the request path needs
 //! one compare-and-swap, nothing has to be woken to let a reservation run out, and while nobody
 //! looks the ceiling stands still: stale numbers freeze.
@@ -52,7 +52,9 @@ struct Book {
     reported: Option<u64>,
     /// Units counted by the last good look.
     seen: u64,
-    /// Units committed so early that this look must have seen them.
+    /// Units that the relay's feed has told of since: for people alone.
+    heard: Option<u64>,
+    /// Units that this look counted, or that were committed so early that it must have.
     base: u64,
     /// Nothing is free, whatever the numbers say, until the next good look.
     shut: bool,
@@ -68,8 +70,15 @@ const MAX_MARKS: usize = 64;
 impl Account {
     /// An account nobody has looked at: it has what its terms allow.
     pub fn new(terms: Terms) -> Self {
-        let book =
-            Book { terms, reported: None, seen: 0, base: 0, shut: false, marks: VecDeque::new() };
+        let book = Book {
+            terms,
+            reported: None,
+            seen: 0,
+            heard: None,
+            base: 0,
+            shut: false,
+            marks: VecDeque::new(),
+        };
         let account = Self {
             claimed: AtomicU64::new(0),
             committed: AtomicU64::new(0),
@@ -118,29 +127,46 @@ impl Account {
         book.marks.push_back((now, committed));
     }
 
-    /// Enters what a good look that began at `began` counted.
+    /// Enters what a good look that began at `began` counted, of which `arrived` units were not
+    /// there at the look before. Returns for how many units this ends the reservation before its
+    /// time.
+    ///
+    /// Whoever arrived was sent here, if listeners come by no other way: the reservation has become
+    /// a listener, and to count both would leave slots empty while players are refused. As many
+    /// reservations end as listeners arrived, and only ones from before the look. Which ones does
+    /// not matter, since only their number counts.
     pub(super) fn observe(
         &self,
         began: Moment,
         seen: u64,
+        arrived: u64,
         reported: Option<u64>,
         settle: Duration,
-    ) {
+    ) -> u64 {
         let mut book = self.book();
-        book.settle(began, settle);
+        let promised_before = book.marks.back().map_or(book.base, |(_, committed)| *committed);
+        let early = arrived.min(promised_before.saturating_sub(book.base));
+        book.base = book.base.saturating_add(early);
+        if let Some(settled) = began.checked_sub(settle) {
+            while let Some(&(marked, committed)) = book.marks.front() {
+                if marked > settled {
+                    break;
+                }
+                book.base = book.base.max(committed);
+                book.marks.pop_front();
+            }
+        }
         book.seen = seen;
+        book.heard = None;
         book.reported = reported;
         book.shut = false;
         self.balance(&book);
+        early
     }
 
-    /// Enters what was counted by `at`, by one who may be wrong and cannot say what is free: the
-    /// limit stays, and an account that is shut stays shut.
-    pub(super) fn recount(&self, at: Moment, seen: u64, settle: Duration) {
-        let mut book = self.book();
-        book.settle(at, settle);
-        book.seen = seen;
-        self.balance(&book);
+    /// Notes what the relay's feed counts, until the next good look. Nothing is freed or ended by it.
+    pub(super) fn hear(&self, heard: u64) {
+        self.book().heard = Some(heard);
     }
 
     /// Has nothing free until the next good look.
@@ -185,6 +211,12 @@ impl Account {
         self.book().seen
     }
 
+    /// Units in use as far as anybody told: by the last good look, or by the feed since.
+    pub fn told(&self) -> u64 {
+        let book = self.book();
+        book.heard.unwrap_or(book.seen)
+    }
+
     /// Units promised that no look can have seen yet.
     pub fn reserved(&self) -> u64 {
         self.claimed.load(Acquire).saturating_sub(self.book().base)
@@ -214,18 +246,6 @@ impl Account {
 }
 
 impl Book {
-    /// Ends what was reserved so long before `at` that whoever counted then has counted it.
-    fn settle(&mut self, at: Moment, settle: Duration) {
-        let Some(settled) = at.checked_sub(settle) else { return };
-        while let Some(&(marked, committed)) = self.marks.front() {
-            if marked > settled {
-                break;
-            }
-            self.base = committed;
-            self.marks.pop_front();
-        }
-    }
-
     fn limit(&self) -> Option<u64> {
         match (self.terms.max, self.reported) {
             (Some(max), Some(reported)) => Some(max.min(reported)),

@@ -61,6 +61,8 @@ pub struct Rules {
     pub fall: u32,
     /// How long a recovered relay is filled gradually.
     pub slow_start: Duration,
+    /// Our own network is taken to be at fault: what may come from there takes no relay down.
+    pub hold: bool,
 }
 
 /// A [`Health`] that requests read while its server's look replaces it.
@@ -74,6 +76,7 @@ impl Health {
         let hard = evidence == Evidence::Hard;
         match (evidence, self) {
             (Evidence::Own, health) => health,
+            (Evidence::Soft, Self::Doubtful { .. }) if rules.hold => self,
             (Evidence::Good | Evidence::Full, Self::Down { good, hard }) => {
                 match good.saturating_add(1) {
                     good if good < rules.rise => Self::Down { good, hard },
@@ -178,7 +181,8 @@ impl Cell {
 mod tests {
     use super::*;
 
-    const RULES: Rules = Rules { rise: 2, fall: 3, slow_start: Duration::from_secs(30) };
+    const RULES: Rules =
+        Rules { rise: 2, fall: 3, slow_start: Duration::from_secs(30), hold: false };
 
     fn history(start: Health, looks: &[Evidence]) -> Health {
         looks.iter().fold(start, |health, look| health.after(*look, Duration::from_secs(9), RULES))
@@ -228,6 +232,20 @@ mod tests {
         let recovering = Health::Recovering { since: Duration::ZERO };
         let later = Duration::from_secs(30);
         assert_eq!(recovering.after(Evidence::Good, later, RULES), Health::Up);
+    }
+
+    #[test]
+    fn while_our_network_is_at_fault_nobody_goes_down_but_who_refuses() {
+        let held = Rules { hold: true, ..RULES };
+        let mut health = Health::Up;
+        for _ in 0..10 {
+            health = health.after(Evidence::Soft, Duration::ZERO, held);
+        }
+        assert_eq!(health, Health::Doubtful { bad: 1, hard: false });
+        for _ in 0..2 {
+            health = health.after(Evidence::Hard, Duration::ZERO, held);
+        }
+        assert_eq!(health, Health::Down { good: 0, hard: true });
     }
 
     #[test]

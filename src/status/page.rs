@@ -70,11 +70,12 @@ fn write_stream(html: &mut String, stream: &StreamStatus) -> fmt::Result {
     let (class, word) = if stream.up { ("good", "up") } else { ("bad", "no slot") };
     write!(
         html,
-        "<h3>{} <span class=\"{class}\">{word}</span>, {} free</h3><div class=\"wide\"><table>\
+        "<h3>{} <span class=\"{class}\">{word}</span>, {} free{}</h3><div class=\"wide\"><table>\
          <tr><th>Relay<th>Mount<th class=\"n\">Listeners<th class=\"n\">On their way\
          <th class=\"n\">Limit<th class=\"n\">Free<th>In use<th class=\"n\">Sent<th>Remark</tr>",
         Text(&stream.path),
         Count(stream.free),
+        Waiting(stream.waiting),
     )?;
     for mount in &stream.mounts {
         write_mount(html, mount)?;
@@ -105,7 +106,8 @@ fn write_mount(html: &mut String, mount: &MountStatus) -> fmt::Result {
 fn write_servers(html: &mut String, servers: &[ServerStatus]) -> fmt::Result {
     html.write_str(
         "<h2>Relays</h2><div class=\"wide\"><table><tr><th>Relay<th>State<th>Health<th>Known by\
-         <th class=\"n\">Age<th class=\"n\">Clients<th class=\"n\">Limit<th>Remark</tr>",
+         <th class=\"n\">Age<th class=\"n\">Clients<th class=\"n\">Limit\
+         <th class=\"n\">Sent<th class=\"n\">Arrived<th>Remark</tr>",
     )?;
     for server in servers {
         let class = if server.up { "good" } else { "bad" };
@@ -113,7 +115,7 @@ fn write_servers(html: &mut String, servers: &[ServerStatus]) -> fmt::Result {
         write!(
             html,
             "<tr><td>{}<td>{}<td class=\"{class}\">{}<td>{}{}<td class=\"n\">{age}\
-             <td class=\"n\">{}<td class=\"n\">{}<td>{}</tr>",
+             <td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td>{}</tr>",
             Text(&server.name),
             server.state,
             server.health,
@@ -121,6 +123,8 @@ fn write_servers(html: &mut String, servers: &[ServerStatus]) -> fmt::Result {
             if server.live == Some(false) { ", <span class=\"bad\">feed lost</span>" } else { "" },
             server.clients,
             Count(server.max_listeners),
+            server.redirected,
+            server.arrived,
             Text(server.trouble.as_deref().unwrap_or_default()),
         )?;
     }
@@ -143,6 +147,18 @@ impl fmt::Display for Text<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// How many wait, if anybody does.
+struct Waiting(usize);
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            waiting => write!(f, ", {waiting} waiting"),
+        }
     }
 }
 

@@ -1,5 +1,14 @@
 //! `balancer.yaml` from text to fleet: what is understood, what is refused and in which words.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod fixtures;
 mod hostile;
 mod meaning;

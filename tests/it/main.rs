@@ -20,3 +20,4 @@ mod config;
 mod demo_relay;
 mod icecast;
 mod redirect;
+mod waiting;

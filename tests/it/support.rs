@@ -1,6 +1,8 @@
 //! What the tests are told with: a balancer, relays and players.
 
+mod fleet;
 mod player;
+mod wire;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,7 +19,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use fleet::{number, servers, settled_servers};
 pub(crate) use player::{Answer, Player, raw};
+pub(crate) use wire::{Wire, first_answer};
 
 /// The longest wait for anything; a test that needs it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

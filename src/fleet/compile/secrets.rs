@@ -33,7 +33,8 @@ impl<'a> Secrets<'a> {
         let text = match self.outside.secret(&path) {
             Ok(text) => SecretString::from(text),
             Err(error) => {
-                let message = format!("{} cannot be read: {error}", path.display());
+                let message =
+                    format!("the secret file \"{}\" cannot be read: {error}", path.display());
                 let help = "check the path and the rights of the user that the balancer runs as";
                 findings.problem(file.span, message, help);
                 return None;
@@ -47,7 +48,7 @@ impl<'a> Secrets<'a> {
         } else {
             return Some(SecretString::from(line));
         };
-        let message = format!("{} {wrong}", path.display());
+        let message = format!("the secret file \"{}\" {wrong}", path.display());
         findings.problem(file.span, message, "put the secret into it, alone, on one line");
         None
     }

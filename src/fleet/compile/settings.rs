@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::findings::Findings;
 use crate::config::source::{At, Span};
 use crate::config::{self, Config};
-use crate::fleet::{Balance, Headroom, Limits, Panic, Policy, Poll};
+use crate::fleet::{Balance, Headroom, Limits, Panic, Policy, Poll, WhenFull};
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 8000);
 const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
@@ -120,6 +120,11 @@ pub(super) fn balance(balance: &config::Balance) -> Option<Balance> {
         headroom: match value(balance.headroom, config::Headroom::Auto) {
             config::Headroom::Auto => Headroom::Auto,
             config::Headroom::Slots(slots) => Headroom::Slots(slots),
+        },
+        when_full: match value(balance.when_full, config::WhenFull::Reject) {
+            config::WhenFull::Reject => WhenFull::Reject,
+            config::WhenFull::Wait => WhenFull::Wait(value(balance.wait, Duration::from_secs(8))),
+            config::WhenFull::Overflow => return None,
         },
         panic: match value(balance.panic, config::Panic::Open) {
             config::Panic::Open => Panic::Open,

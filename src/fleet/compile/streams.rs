@@ -81,8 +81,8 @@ fn claims(config: &Config, findings: &mut Findings) -> HashMap<String, At<Stream
             return;
         };
         let place = findings.mention(first.span, span);
-        let whom = if first.value == value { "is there already" } else { "is taken" };
-        let message = format!("the path {} {whom}, at {place}", shown(path));
+        let owner = if first.value == value { "this stream" } else { "another stream" };
+        let message = format!("the path {} is {owner}'s already, {place}", shown(path));
         findings.problem(span, message, "every path and alias belongs to one stream; remove one");
     };
     for (id, stream) in config.streams.items.iter().enumerate() {
@@ -201,7 +201,6 @@ impl Linker<'_> {
                 warnings.push(format!("{place}: {text}"));
             }
         };
-        let mut owners: HashMap<(ServerId, &str), &Stream> = HashMap::new();
         for (stream, written) in streams.iter().zip(&self.config.streams.items) {
             let name = shown(&stream.path);
             let active = |mount: &Mount| {
@@ -212,15 +211,6 @@ impl Linker<'_> {
                 let text = "none of its servers is active, nobody is sent to it";
                 warn(written.name.span, format!("stream {name}: {text}"));
             }
-            for mount in &stream.mounts {
-                let other = owners.insert((mount.server, &mount.path), stream);
-                if let (Some(other), Some(server)) = (other, self.server_name(mount.server)) {
-                    let (mount, other) = (shown(&mount.path), shown(&other.path));
-                    let text = format!("mount {mount} of server {server} is {other}'s as well");
-                    let help = "slots are counted twice; use `aliases` instead";
-                    warn(written.name.span, format!("stream {name}: {text}: {help}"));
-                }
-            }
         }
         for (id, server) in self.config.servers.items.iter().enumerate() {
             if !streams.iter().flat_map(|stream| &stream.mounts).any(|mount| mount.server == id) {
@@ -229,10 +219,6 @@ impl Linker<'_> {
             }
         }
         warnings
-    }
-
-    fn server_name(&self, id: ServerId) -> Option<String> {
-        self.config.servers.items.get(id).map(|server| shown(&server.name.value))
     }
 }
 

@@ -20,20 +20,13 @@ pub(super) fn refuse(config: &Config, findings: &mut Findings) {
     refuse(proxies.map(|at| at.span), "`trusted_proxies`", "write [] or remove it");
     refuse(proxy_protocol.map(|at| at.span), "`proxy_protocol: true`", "write false or remove it");
     refuse(config.cluster, "`cluster`", "remove it, and run one balancer");
-    refuse(balance.wait, "`balance.wait`", "remove it, and use `when_full: reject`");
     refuse(balance.geoip, "`balance.geoip`", "remove it");
     refuse(config.limits.per_client, "`limits.per_client`", "remove it, and use `max_connections`");
     if let Some(At { value: Policy::ClientHash, span }) = balance.policy {
         refuse(Some(span), "`balance.policy: client_hash`", "use `least_used`");
     }
-    match balance.when_full {
-        Some(At { value: WhenFull::Wait, span }) => {
-            refuse(Some(span), "`balance.when_full: wait`", "use `reject`");
-        }
-        Some(At { value: WhenFull::Overflow, span }) => {
-            refuse(Some(span), "`balance.when_full: overflow`", "use `reject`");
-        }
-        Some(At { value: WhenFull::Reject, .. }) | None => {}
+    if let Some(At { value: WhenFull::Overflow, span }) = balance.when_full {
+        refuse(Some(span), "`balance.when_full: overflow`", "use `reject` or `wait`");
     }
     for server in &config.servers.items {
         refuse_server(server, &mut refuse);

@@ -26,13 +26,21 @@ impl Answer {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// Every header but the date, by name, which is in lower case.
+    pub(crate) fn headers(&self) -> Vec<(String, &str)> {
+        let headers = self.headers.iter().map(|(name, value)| (name.to_lowercase(), &**value));
+        let mut headers: Vec<_> = headers.filter(|(name, _)| name != "date").collect();
+        headers.sort();
+        headers
+    }
+
     /// Where it redirects to; fails if it does not.
     pub(crate) fn location(&self) -> &str {
         assert_eq!(self.status, 302, "{self:?}");
         self.header("location").expect("a 302 has a Location")
     }
 
-    fn parse(bytes: &[u8]) -> Self {
+    pub(super) fn parse(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let mut lines = head.split("\r\n");

@@ -1,0 +1,36 @@
+//! What matters of a player, and why it can be refused.
+
+use std::fmt;
+
+/// What matters of a listener's player.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client {
+    /// Connections it opens to a relay while the first still counts, at least 1.
+    pub connections: u64,
+}
+
+/// Why nobody gets the listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Every mount that is present is full.
+    Full,
+    /// No relay that answers has the mount.
+    Offline,
+    /// No relay answers.
+    Unreachable,
+}
+
+impl Client {
+    /// A player of which nothing is known.
+    pub const ANY: Self = Self { connections: 1 };
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "full",
+            Self::Offline => "offline",
+            Self::Unreachable => "unreachable",
+        })
+    }
+}

@@ -1,0 +1,164 @@
+//! The waiting room: players of a full stream, held until a slot frees or their patience ends.
+//!
+//! To most players a refusal is final, so a moment's wait is worth much. Whoever waits is served
+//! first come, first served: as long as somebody waits for a stream, those who come later queue up
+//! behind. A place costs a queue entry and the player's connection, no task and no thread. Nobody
+//! here looks at relays: whoever finds slots free has the queue served.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::HeaderValue;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::player::{Client, Refusal};
+
+/// Those who wait for one stream.
+#[derive(Debug, Default)]
+pub struct Queue {
+    /// How many wait, without a lock for those who only want to know whether anybody does.
+    waiting: AtomicUsize,
+    tickets: Mutex<VecDeque<Ticket>>,
+}
+
+/// A place in a queue, as the one sees it who serves.
+#[derive(Debug)]
+struct Ticket {
+    client: Client,
+    call: oneshot::Sender<Call>,
+}
+
+/// What a player is told at last: the `Location`, its slot taken, or why there is none.
+pub type Call = Result<HeaderValue, Refusal>;
+
+/// A place in a queue, as the player sees it. Dropped, it is given up.
+#[derive(Debug)]
+pub struct Place {
+    call: oneshot::Receiver<Call>,
+    _counted: Counted,
+}
+
+/// Counts somebody who waits, until dropped.
+#[derive(Debug)]
+struct Counted(Arc<Queue>);
+
+impl Queue {
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
+    }
+
+    /// Queues up. `None` if `most` wait already.
+    pub fn enter(self: &Arc<Self>, client: Client, most: usize) -> Option<Place> {
+        if self.waiting() >= most {
+            return None;
+        }
+        self.waiting.fetch_add(1, Relaxed);
+        let counted = Counted(Arc::clone(self));
+        let (sender, call) = oneshot::channel();
+        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        tickets.push_back(Ticket { client, call: sender });
+        Some(Place { call, _counted: counted })
+    }
+
+    /// Serves from the front until somebody cannot be served. `serve` decides for one player.
+    pub fn serve(&self, mut serve: impl FnMut(Client) -> Call) {
+        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(ticket) = tickets.pop_front() {
+            // Whoever has gone must not be given a slot.
+            if ticket.call.is_closed() {
+                continue;
+            }
+            match serve(ticket.client) {
+                Err(Refusal::Full) => {
+                    tickets.push_front(ticket);
+                    return;
+                }
+                // Who goes in this very moment leaves a slot promised, which runs out by itself.
+                call => drop(ticket.call.send(call)),
+            }
+        }
+    }
+}
+
+impl Place {
+    /// Waits to be called, for so long; then the stream is still full.
+    pub async fn called(mut self, patience: Duration) -> Call {
+        match timeout(patience, &mut self.call).await {
+            Ok(Ok(call)) => call,
+            // Called in the very moment in which patience ended: the slot is taken all the same.
+            Err(_) => self.call.try_recv().unwrap_or(Err(Refusal::Full)),
+            // The stream has left the configuration.
+            Ok(Err(_)) => Err(Refusal::Offline),
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn location(text: &'static str) -> HeaderValue {
+        HeaderValue::from_static(text)
+    }
+
+    fn two(connections: u64) -> Client {
+        Client { connections }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_to_come_is_the_first_to_be_served() {
+        let queue = Arc::new(Queue::default());
+        let first = queue.enter(two(1), 9).unwrap();
+        let second = queue.enter(two(2), 9).unwrap();
+        let mut served = Vec::new();
+        queue.serve(|client| {
+            served.push(client.connections);
+            if served.len() == 1 { Ok(location("http://one/")) } else { Err(Refusal::Full) }
+        });
+        assert_eq!(served, [1, 2]);
+        assert_eq!(first.called(Duration::from_secs(8)).await, Ok(location("http://one/")));
+        queue.serve(|_| Ok(location("http://two/")));
+        assert_eq!(second.called(Duration::from_secs(8)).await, Ok(location("http://two/")));
+        assert_eq!(queue.waiting(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_ends() {
+        let queue = Arc::new(Queue::default());
+        let place = queue.enter(Client::ANY, 9).unwrap();
+        assert_eq!(place.called(Duration::from_secs(8)).await, Err(Refusal::Full));
+    }
+
+    #[test]
+    fn who_has_gone_is_not_served() {
+        let queue = Arc::new(Queue::default());
+        drop(queue.enter(Client::ANY, 9));
+        assert_eq!(queue.waiting(), 0);
+        queue.serve(|_| panic!("a slot for nobody"));
+    }
+
+    #[test]
+    fn the_room_is_bounded() {
+        let queue = Arc::new(Queue::default());
+        let _one = queue.enter(Client::ANY, 1).unwrap();
+        assert!(queue.enter(Client::ANY, 1).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_goes_lets_its_players_go() {
+        let queue = Arc::new(Queue::default());
+        let place = queue.enter(Client::ANY, 9).unwrap();
+        queue.serve(|_| Err(Refusal::Offline));
+        assert_eq!(place.called(Duration::from_secs(8)).await, Err(Refusal::Offline));
+    }
+}
