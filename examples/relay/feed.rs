@@ -1,7 +1,6 @@
 //! The live feed, `STATS`: everything at once, then each number as it changes, and the faults of
 //! feeds on request.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -54,8 +53,7 @@ async fn say(
             Ok(Word::Changed) | Err(RecvError::Lagged(_)) => {
                 sleep(shared.statistics_delay).await;
                 let now = lines(&shared.view());
-                let news: String = news(&told, &now).collect();
-                writer.write_all(news.as_bytes()).await?;
+                writer.write_all(news(&told, &now).as_bytes()).await?;
                 told = now;
             }
             Ok(Word::Say(text)) => writer.write_all(text.as_bytes()).await?,
@@ -65,30 +63,28 @@ async fn say(
     }
 }
 
-/// The values of a view that change with listeners, by what a line says before them.
-fn lines(view: &View) -> BTreeMap<String, String> {
-    let mut lines = BTreeMap::from([
+/// The values of a view that change with listeners, each after what a line says before it: first
+/// the relay's own, then those of each mount.
+fn lines(view: &View) -> Vec<(String, String)> {
+    let mut lines = vec![
         ("global clients".to_owned(), view.clients().to_string()),
         ("global listeners".to_owned(), view.listeners().to_string()),
         ("global sources".to_owned(), view.sources.to_string()),
-    ]);
+    ];
     for mount in &view.mounts {
-        lines.insert(format!("{} listeners", mount.path), mount.listeners.to_string());
-        lines.insert(format!("{} max_listeners", mount.path), mount.limit_text());
+        lines.push((format!("{} listeners", mount.path), mount.listeners.to_string()));
+        lines.push((format!("{} max_listeners", mount.path), mount.limit_text()));
     }
     lines
 }
 
 /// The lines that say what differs; of a mount that is gone, what Icecast says of it.
-fn news<'a>(
-    told: &'a BTreeMap<String, String>,
-    now: &'a BTreeMap<String, String>,
-) -> impl Iterator<Item = String> + 'a {
-    let gone = told.keys().filter(|name| !now.contains_key(*name));
-    let gone = gone.filter_map(|name| name.strip_suffix(" max_listeners"));
-    let changed = now.iter().filter(|(name, value)| told.get(*name) != Some(value));
+fn news(told: &[(String, String)], now: &[(String, String)]) -> String {
+    let gone = told.iter().filter(|(name, _)| now.iter().all(|(known, _)| known != name));
+    let gone = gone.filter_map(|(name, _)| name.strip_suffix(" max_listeners"));
+    let changed = now.iter().filter(|line| !told.contains(line));
     let changed = changed.map(|(name, value)| line(name, value));
-    gone.map(|mount| format!("EVENT {mount} null null\n")).chain(changed)
+    gone.map(|mount| format!("EVENT {mount} null null\n")).chain(changed).collect()
 }
 
 fn line(name: &str, value: &str) -> String {

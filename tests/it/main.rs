@@ -18,6 +18,7 @@ mod support;
 
 mod config;
 mod demo_relay;
+mod feed;
 mod icecast;
 mod redirect;
 mod waiting;
