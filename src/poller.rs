@@ -148,6 +148,10 @@ async fn look(
     let (result, evidence) = match &seen {
         Ok(Seen::Report { .. }) => (PollResult::Ok, Evidence::Good),
         Ok(Seen::Full) => (PollResult::HttpStatus, Evidence::Full),
+        // A crowd that a full relay refuses, one in 0.4 s, holds up the looks in its midst.
+        Err(failure) if failure.result == PollResult::Timeout && feed.vouches(now) => {
+            (failure.result, Evidence::Full)
+        }
         Err(failure) => (failure.result, failure.evidence),
     };
     slots.polls.of(result).increment();
@@ -157,19 +161,20 @@ async fn look(
         slow_start: poll.slow_start,
         hold: hold::judge(state, snapshot, slots, evidence, now),
     };
-    let mut heard = None;
-    match &seen {
-        Ok(Seen::Report { report, .. }) => {
+    let mut is_heard = false;
+    match (&seen, evidence) {
+        (Ok(Seen::Report { report, .. }), _) => {
             record(slots, &mounts, look, report, snapshot.fleet.balance.settle);
             feed.looked(began);
         }
-        Ok(Seen::Full) => {
-            heard = feed.heard_while_full();
-            if let Some(heard) = &heard {
-                record_heard(slots, &mounts, heard);
+        (_, Evidence::Full) => {
+            if let Some(heard) = feed.heard_while_full() {
+                record_heard(slots, &mounts, &heard);
+                is_heard = true;
             }
         }
-        Err(_) => {}
+        (_, Evidence::Own) => {}
+        (_, _) => feed.failed(),
     }
     let (before, after) = slots.judge(evidence, now, rules);
     tell_change(server, before, after, seen.as_ref().err());
@@ -183,20 +188,21 @@ async fn look(
             });
             Some(report)
         }
-        Ok(Seen::Full) => {
-            let trouble = match heard {
-                Some(_) => "full to its last client: the counts are those of its feed",
-                None => "full to its last client: it refuses statistics as well",
+        Err(failure) if evidence != Evidence::Full => {
+            slots.note(|notes| notes.trouble = Some(failure.to_string()));
+            None
+        }
+        Ok(Seen::Full) | Err(_) => {
+            let trouble = if is_heard {
+                "full to its last client: the counts are those of its feed"
+            } else {
+                "full to its last client: it refuses statistics as well"
             };
             let age = slots.last_good().map(|at| now.saturating_sub(at).as_secs_f64());
             slots.note(|notes| {
                 notes.trouble = Some(trouble.to_owned());
                 notes.last_success_unix = age.map(|age| unix_now() - age);
             });
-            None
-        }
-        Err(failure) => {
-            slots.note(|notes| notes.trouble = Some(failure.to_string()));
             None
         }
     }

@@ -72,6 +72,9 @@ const GAP: Duration = Duration::from_millis(100);
 /// way, for 300 and for 500 ms.
 const LAG: Duration = Duration::from_secs(1);
 
+/// The longest silence of a relay that serves anybody: it tells of its sources every five seconds.
+const LONGEST_SILENCE: Duration = Duration::from_secs(7);
+
 /// The longest first pause before the feed is asked for again; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -101,6 +104,19 @@ impl Feed {
         known.full = false;
         known.clients = known.clients.filter(|(at, _)| *at >= began);
         known.listeners.retain(|_, (at, _)| *at >= began);
+    }
+
+    /// Takes note of a look that failed and does not say that the relay is full.
+    pub(super) fn failed(&self) {
+        self.known().full = false;
+    }
+
+    /// Whether the relay was full when it answered last, and tells of itself still: then a look
+    /// that waits in vain does so among others whom the relay refuses.
+    pub(super) fn vouches(&self, now: Moment) -> bool {
+        let known = self.known();
+        let alive = known.heard.is_some_and(|at| now.saturating_sub(at) <= LONGEST_SILENCE);
+        known.full && alive
     }
 
     /// What the feed told since the last good look, for a look that the full relay refused; `None`

@@ -61,6 +61,17 @@ async fn join(relay: &Relay) -> Player {
     player
 }
 
+/// A balancer whose password the relay has refused.
+async fn refused_feed(relay: &Relay) -> Balancer {
+    let wrong = config(relay, OFTEN, "source: live, password: wrong");
+    let balancer = Balancer::start(&wrong).await;
+    eventually("it was refused", async || {
+        relay.requests().iter().any(|request| request.method == "STATS")
+    })
+    .await;
+    balancer
+}
+
 /// A relay that three listeners fill to its last client, beside the source and the feed.
 async fn full_relay(poll: &str) -> (Relay, Balancer, Vec<Player>) {
     let relay = relay().clients(5).start().unwrap();
@@ -117,6 +128,24 @@ async fn a_full_relay_is_up_and_its_feed_tells_its_listeners() {
 async fn a_full_relay_is_used_again_when_somebody_leaves_though_no_look_is_due() {
     let (_relay, balancer, mut players) = full_relay(SELDOM).await;
     players.pop();
+    until_redirected(&balancer).await;
+}
+
+#[tokio::test]
+async fn a_full_relay_that_has_no_time_for_looks_is_not_down_while_its_feed_tells_of_it() {
+    let poll = "poll: {interval: 100ms, fast_interval: 100ms, timeout: 100ms}";
+    let (relay, balancer, _players) = full_relay(poll).await;
+    relay.hang_stats();
+    relay.set_clients(None);
+    let in_vain = "icecast_balancer_server_polls_total{server=\"r0\",result=\"timeout\"}";
+    eventually("more looks were in vain than take a relay down", async || {
+        relay.say_on_feeds("EVENT /x total_bytes_read 7\n");
+        balancer.metric(in_vain).await >= Some(5.0)
+    })
+    .await;
+    assert_eq!(balancer.status().await["servers"][0]["health"], "up");
+    assert_eq!(balancer.get("/x").await.status, 503);
+    relay.heal();
     until_redirected(&balancer).await;
 }
 
@@ -210,28 +239,17 @@ async fn a_relay_that_dies_and_comes_back_has_its_feed_again() {
 #[tokio::test]
 async fn a_wrong_password_costs_the_feed_and_nothing_else() {
     let relay = relay().start().unwrap();
-    let stats = "source: live, password: wrong";
-    let balancer = Balancer::start(&config(&relay, OFTEN, stats)).await;
+    let balancer = refused_feed(&relay).await;
     balancer.until_health("r0", "up").await;
     assert_eq!(balancer.get("/x").await.status, 302);
-    let status = balancer.status().await;
-    assert_eq!(
-        (&status["servers"][0]["live"], &status["servers"][0]["source"]),
-        (&false.into(), &"slots".into())
-    );
-    let tried = relay.requests().into_iter().filter(|request| request.method == "STATS");
-    assert_eq!(tried.count(), 1, "it is not tried again at once");
+    let server = &balancer.status().await["servers"][0];
+    assert_eq!((&server["live"], &server["source"]), (&false.into(), &"slots".into()));
 }
 
 #[tokio::test]
 async fn a_password_that_is_put_right_opens_the_feed_at_once() {
     let relay = relay().start().unwrap();
-    let stats = "source: live, password: wrong";
-    let balancer = Balancer::start(&config(&relay, OFTEN, stats)).await;
-    eventually("it was refused", async || {
-        relay.requests().iter().any(|request| request.method == "STATS")
-    })
-    .await;
+    let balancer = refused_feed(&relay).await;
     balancer.edit(&config(&relay, OFTEN, "source: live, password: right"));
     until_live(&balancer, true).await;
 }

@@ -19,6 +19,7 @@ mod support;
 mod config;
 mod demo_relay;
 mod feed;
+mod full_relay;
 mod icecast;
 mod redirect;
 mod waiting;

@@ -158,6 +158,28 @@ fn a_good_look_knows_better_than_what_was_told_before_it_began() {
 }
 
 #[test]
+fn a_feed_vouches_for_a_full_relay_for_as_long_as_it_is_heard() {
+    let mut scene = scene();
+    scene.hear("EVENT /x listeners 4\n", at(10.0));
+    assert!(!scene.feed.vouches(at(11.0)), "the relay was not full");
+    scene.feed.heard_while_full();
+    assert!(scene.feed.vouches(at(17.0)));
+    assert!(!scene.feed.vouches(at(17.1)), "it hangs");
+}
+
+#[test]
+fn a_feed_vouches_for_no_relay_that_fails_otherwise_or_is_full_no_more() {
+    let mut scene = scene();
+    scene.hear("EVENT /x listeners 4\n", at(10.0));
+    scene.feed.heard_while_full();
+    scene.feed.failed();
+    assert!(!scene.feed.vouches(at(10.0)));
+    scene.feed.heard_while_full();
+    scene.feed.looked(at(9.0));
+    assert!(!scene.feed.vouches(at(10.0)));
+}
+
+#[test]
 fn a_page_that_is_no_feed_is_not_taken_for_one() {
     let mut scene = scene();
     scene.hear("<html>\n<p>EVENT of the year</p>\n", at(10.0));
