@@ -100,7 +100,10 @@ impl Admin {
 
     async fn reload(&self) -> Answer {
         match self.reload.reload().await {
-            Some(Outcome::Unchanged) => answer(StatusCode::OK, TEXT, "unchanged\n"),
+            Some(Outcome::Unchanged) => {
+                let text = "unchanged: the configuration on disk is the one in force\n";
+                answer(StatusCode::OK, TEXT, text)
+            }
             Some(Outcome::Applied(changes)) => {
                 let mut text = format!("reloaded\n{changes}");
                 let restart_required = self.state.reloads().restart_required;
@@ -123,15 +126,11 @@ impl Admin {
     /// names that site as `Origin`, which no tool does.
     fn may_post(&self, peer: SocketAddr, headers: &HeaderMap) -> bool {
         let token = self.state.load().fleet.admin_token.clone();
-        let offered = headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, token)| token);
-        if let (Some(token), Some(offered)) = (token, offered) {
+        if let (Some(token), Some(offered)) = (token, headers.get(AUTHORIZATION)) {
             // Comparing digests takes as long wherever the first difference is.
-            return Sha256::digest(token.expose_secret()) == Sha256::digest(offered.trim());
+            return bearer(offered).is_some_and(|offered| {
+                Sha256::digest(token.expose_secret()) == Sha256::digest(offered)
+            });
         }
         peer.ip().is_loopback() && !headers.contains_key(ORIGIN)
     }
@@ -186,6 +185,12 @@ fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     answer
+}
+
+/// The token of an `Authorization`.
+fn bearer(authorization: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = authorization.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 fn broken(error: &dyn std::error::Error) -> Answer {

@@ -149,7 +149,11 @@ fn check(arguments: &Check) -> ExitCode {
     let mut all = Vec::new();
     for path in &arguments.files {
         match reload::load(path) {
-            Ok(_) => valid.extend([format!("{}: valid\n", path.display())]),
+            Ok(loaded) => {
+                valid.extend([format!("{}: valid\n", path.display())]);
+                let warnings = &loaded.fleet.warnings;
+                valid.extend(warnings.iter().map(|warning| format!("warning: {warning}\n")));
+            }
             Err(problems) => all.extend(problems.iter().cloned()),
         }
     }

@@ -198,11 +198,7 @@ async fn look(
             } else {
                 "full to its last client: it refuses statistics as well"
             };
-            let age = slots.last_good().map(|at| now.saturating_sub(at).as_secs_f64());
-            slots.note(|notes| {
-                notes.trouble = Some(trouble.to_owned());
-                notes.last_success_unix = age.map(|age| unix_now() - age);
-            });
+            slots.note(|notes| notes.trouble = Some(trouble.to_owned()));
             None
         }
     }

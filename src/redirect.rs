@@ -177,12 +177,15 @@ fn stream_at(snapshot: &Snapshot, path: &str) -> Option<usize> {
 /// The URL with the request's query string, unchanged.
 fn with_query(location: &HeaderValue, query: Option<&str>) -> HeaderValue {
     let Some(query) = query else { return location.clone() };
-    let base = location.as_bytes();
-    let mut bytes = Vec::with_capacity(base.len() + 1 + query.len());
+    let url = location.as_bytes();
+    // A fallback outside may have a query of its own, and a fragment.
+    let end = url.iter().position(|byte| *byte == b'#').unwrap_or(url.len());
+    let (base, fragment) = url.split_at(end);
+    let mut bytes = Vec::with_capacity(url.len() + 1 + query.len());
     bytes.extend_from_slice(base);
-    // A fallback outside may have a query of its own.
     bytes.push(if base.contains(&b'?') { b'&' } else { b'?' });
     bytes.extend_from_slice(query.as_bytes());
+    bytes.extend_from_slice(fragment);
     // The query was checked byte by byte, so this cannot fail; if it did, the stream would still
     // be worth more than its query.
     HeaderValue::from_maybe_shared(bytes::Bytes::from(bytes)).unwrap_or_else(|_| location.clone())

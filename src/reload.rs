@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -23,7 +24,7 @@ use crate::config::source::Sources;
 use crate::files;
 use crate::fleet::Fleet;
 use crate::fleet::changes::Changes;
-use crate::problem::Problems;
+use crate::problem::{Problem, Problems};
 use crate::state::State;
 
 use reading::{Reading, Trace};
@@ -58,6 +59,16 @@ pub enum Outcome {
     Rejected(String),
 }
 
+/// Why the configuration is read.
+enum Trigger {
+    /// Something happened where it is.
+    Hint,
+    /// It was not compared for a while.
+    Time,
+    /// Somebody wants to know.
+    Request(oneshot::Sender<Outcome>),
+}
+
 /// A configuration that was read and is good.
 #[derive(Debug)]
 pub struct Loaded {
@@ -76,7 +87,7 @@ const QUIET: Duration = Duration::from_millis(100);
 const QUIET_WHILE_WRITING: Duration = Duration::from_millis(800);
 
 /// However much goes on in the folder, the file is read after this long.
-const LONGEST_WAIT: Duration = Duration::from_millis(1500);
+const LONGEST_WAIT: Duration = Duration::from_millis(1200);
 
 /// Two readings this far apart must agree.
 const BETWEEN_READINGS: Duration = Duration::from_millis(50);
@@ -123,44 +134,59 @@ impl Reloader {
     /// Follows until nobody can ask for a reload any more.
     async fn follow(&mut self) {
         let (hints, mut hinted) = mpsc::channel(256);
-        let mut watch = self.watch(&hints);
+        let mut paths = self.paths();
+        let mut watch = self.watch(&paths, &hints);
         let mut missing_since = None;
         // The file may have changed between being loaded and being watched.
         let mut recheck = Instant::now();
         loop {
-            let asked = tokio::select! {
-                Some(hint) = hinted.recv() => {
-                    wait_for_quiet(hint, &mut hinted).await;
-                    None
-                }
-                () = sleep_until(recheck) => None,
+            let trigger = tokio::select! {
+                Some(hint) = hinted.recv() => tokio::select! {
+                    () = wait_for_quiet(hint, &mut hinted) => Trigger::Hint,
+                    // Who asks has finished writing.
+                    Some(request) = self.requests.recv() => Trigger::Request(request),
+                },
+                () = sleep_until(recheck) => Trigger::Time,
                 request = self.requests.recv() => match request {
-                    Some(request) => Some(request),
+                    Some(request) => Trigger::Request(request),
                     None => return,
                 },
             };
             // What is watched may have been replaced. It is watched anew before it is read, so
             // that no change falls between.
             drop(watch);
-            watch = self.watch(&hints);
-            let sources = match asked {
-                Some(_) => files::read(&self.path),
-                None => self.read_settled().await,
+            paths = self.paths();
+            watch = self.watch(&paths, &hints);
+            let sources = match trigger {
+                Trigger::Request(_) => self.read().await,
+                Trigger::Hint | Trigger::Time => self.read_settled().await,
             };
             recheck = Instant::now() + RECHECK;
-            if asked.is_none() && !self.path.exists() {
-                let since = *missing_since.get_or_insert_with(Instant::now);
-                if since.elapsed() < PATIENCE {
-                    recheck = since + PATIENCE;
-                    continue;
+            match trigger {
+                Trigger::Request(request) => {
+                    missing_since = None;
+                    let outcome = self.consider(self.understand(sources).await, true);
+                    // Whoever asked may have gone; it happened all the same.
+                    drop(request.send(outcome));
                 }
-            } else {
-                missing_since = None;
+                // A writer has just begun: its hints will tell when it is done.
+                Trigger::Time if !hinted.is_empty() => {}
+                Trigger::Hint | Trigger::Time if !self.path.exists() => {
+                    let since = *missing_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() < PATIENCE {
+                        recheck = since + PATIENCE;
+                    } else {
+                        self.consider(self.understand(sources).await, false);
+                    }
+                }
+                Trigger::Hint | Trigger::Time => {
+                    missing_since = None;
+                    self.consider(self.understand(sources).await, false);
+                }
             }
-            let outcome = self.consider(Reading::of(sources), asked.is_some());
-            if let Some(request) = asked {
-                // Whoever asked may have gone; it happened all the same.
-                drop(request.send(outcome));
+            // It names files that are not watched yet, and may have changed since they were read.
+            if self.paths() != paths {
+                recheck = Instant::now();
             }
         }
     }
@@ -230,12 +256,17 @@ impl Reloader {
         listen.into_iter().chain(admin).collect()
     }
 
-    fn watch(&self, hints: &mpsc::Sender<Hint>) -> Option<Watch> {
+    /// Everything that the configuration in force and the refused one are made of.
+    fn paths(&self) -> Vec<PathBuf> {
         let mut paths = vec![self.path.clone()];
         for trace in self.refused.iter().chain([&self.in_force]) {
             paths.extend(trace.files.iter().filter(|file| **file != self.path).cloned());
         }
-        let (watch, armed) = Watch::over(&paths, hints);
+        paths
+    }
+
+    fn watch(&self, paths: &[PathBuf], hints: &mpsc::Sender<Hint>) -> Option<Watch> {
+        let (watch, armed) = Watch::over(paths, hints);
         let watching = armed.is_ok();
         if let Err(error) = armed
             && self.state.reloads().watching
@@ -250,10 +281,10 @@ impl Reloader {
     /// Reads until two readings agree, for a writer that was caught in the act.
     async fn read_settled(&self) -> Result<Sources, Problems> {
         let deadline = Instant::now() + LONGEST_WAIT;
-        let mut sources = files::read(&self.path);
+        let mut sources = self.read().await;
         loop {
             sleep(BETWEEN_READINGS).await;
-            let again = files::read(&self.path);
+            let again = self.read().await;
             let agree = match (&sources, &again) {
                 (Ok(one), Ok(other)) => one.digest() == other.digest(),
                 (Err(_), Err(_)) => true,
@@ -264,6 +295,25 @@ impl Reloader {
             }
             sources = again;
         }
+    }
+
+    /// Reads on a thread of its own: a disk that hangs must not hold up polls and operators.
+    async fn read(&self) -> Result<Sources, Problems> {
+        let path = self.path.clone();
+        let read = spawn_blocking(move || files::read(&path)).await;
+        read.unwrap_or_else(|broken| Err(self.broken(&broken)))
+    }
+
+    /// Understands on a thread of its own: should it panic over some text, then that text is
+    /// refused, and that is all.
+    async fn understand(&self, sources: Result<Sources, Problems>) -> Reading {
+        let reading = spawn_blocking(move || Reading::of(sources)).await;
+        reading.unwrap_or_else(|broken| Reading::of(Err(self.broken(&broken))))
+    }
+
+    fn broken(&self, cause: &JoinError) -> Problems {
+        let message = format!("it cannot be read for a fault of this program: {cause}");
+        Problem::with_file(self.path.display().to_string(), message).into()
     }
 }
 

@@ -105,7 +105,7 @@ pub enum Decision<'a> {
 /// Decides for one listener of `stream` and, if `take`, takes the slot.
 ///
 /// Between choosing and taking, another request may have got the last slot; then the choice is
-/// made again, without it.
+/// made again.
 pub fn assign<'a>(
     snapshot: &'a Snapshot,
     stream: StreamId,
@@ -139,20 +139,24 @@ fn assign_here<'a>(
     rng: &mut fastrand::Rng,
     take: bool,
 ) -> Result<MountView<'a>, Refusal> {
-    loop {
+    for _ in 0..TRIES {
         let chosen = pick(snapshot, stream, client, now, rng)?;
         let mount = snapshot.mounts(stream).nth(chosen.at).ok_or(Refusal::Offline)?;
-        // A slot that was free and cannot be had was taken by another request: each turn of this
-        // loop is the progress of somebody.
         if !take || take_slot(&mount, client) {
             return Ok(mount);
         }
     }
+    Err(Refusal::Full)
 }
 
 fn take_slot(mount: &MountView<'_>, client: Client) -> bool {
     reserve(mount.server_slots, mount.slots, client.connections, mount.config.bitrate)
 }
+
+/// How often the choice is made again. A slot that was free and cannot be had was taken by another
+/// request, so this many failures mean that others took the last slots; and should chooser and
+/// ledger ever disagree, a request ends nevertheless.
+const TRIES: usize = 100;
 
 /// Chooses among the mounts of `stream`, taking nothing.
 pub fn pick(

@@ -9,6 +9,7 @@
 mod account;
 mod flow;
 mod health;
+mod sync;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -72,6 +73,8 @@ pub struct MountSlots {
     presence: AtomicU8,
     stands_still: AtomicBool,
     flow: Mutex<flow::Flow>,
+    /// The limit that the relay told last; [`NEVER`] where it told none.
+    told_limit: AtomicU64,
 }
 
 /// Whether a mount is there.
@@ -90,8 +93,6 @@ pub enum Presence {
 /// What a relay's `STATS` feed told since the last good look at it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Heard {
-    /// When the feed was last heard.
-    pub at: Moment,
     /// Clients of all kinds, if it told.
     pub clients: Option<u64>,
     /// Listeners by mount, of those mounts that it told of.
@@ -165,14 +166,10 @@ pub fn record(
     for mount in mounts {
         let found = found.get(mount.path).copied();
         let before = mount.slots.seats.seen();
-        let listeners = found.and_then(|found| found.listeners).unwrap_or(0);
+        let (listeners, limit) = found.map_or((0, None), |found| mount.slots.understand(found));
         // What was there when it was looked at for the first time did not arrive since.
         let known = mount.slots.presence() != Presence::Unknown;
         let arrived = if known { listeners.saturating_sub(before) } else { 0 };
-        let limit = match found.map(|found| found.limit) {
-            Some(Limit::Listeners(limit)) => Some(limit),
-            _ => None,
-        };
         mount.slots.presence.store(Presence::of(found) as u8, Relaxed);
         let still =
             lock(&mount.slots.flow).stands_still(found.and_then(|found| found.bytes), look.began);
@@ -193,7 +190,7 @@ pub fn record(
 
 /// Enters what a relay's feed told, in place of a look that the relay was too full to allow.
 ///
-/// This keeps what is known of a full relay fresh, and it frees nothing. Whoever sets a stream's
+/// This tells people how a full relay fares, and it frees nothing. Whoever sets a stream's
 /// title can forge the feed, it can be cut or hang, and it lags by nearly a second; and there is no
 /// need to believe it: a relay that would let a listener in lets a look in as well, and that look
 /// frees what is free. So the feed's counts are kept for people, beside the ones that the ledger
@@ -207,8 +204,6 @@ pub fn record_heard(server: &ServerSlots, mounts: &[Listed<'_>], heard: &Heard) 
     if let Some(clients) = heard.clients {
         server.seats.hear(clients);
     }
-    let last_good = server.last_good().map_or(heard.at, |at| at.max(heard.at));
-    server.last_good.store(millis(last_good), Relaxed);
 }
 
 /// Sums over the mounts of a look.
@@ -282,6 +277,8 @@ impl ServerSlots {
         self.asked.store(true, Relaxed);
         if evidence == Evidence::Full {
             self.seats.shut();
+            // It has just told all there is to know: it is well, and nothing is free.
+            self.last_good.store(millis(now), Relaxed);
         }
         self.health.advance(evidence, now, rules)
     }
@@ -331,6 +328,7 @@ impl MountSlots {
         Self {
             seats: Account::new(terms),
             presence: AtomicU8::new(Presence::Unknown as u8),
+            told_limit: AtomicU64::new(NEVER),
             stands_still: AtomicBool::new(false),
             flow: Mutex::default(),
         }
@@ -349,6 +347,19 @@ impl MountSlots {
             3 => Presence::Absent,
             _ => Presence::Unknown,
         }
+    }
+
+    /// Listeners and limit according to a report. What it does not tell is as it was told last: a
+    /// relay whose better document fails for a moment has not become unlimited.
+    fn understand(&self, report: &MountReport) -> (u64, Option<u64>) {
+        match (report.listeners, report.limit) {
+            (None, Limit::Listeners(free)) => return (0, Some(free)),
+            (Some(_), Limit::Listeners(limit)) => self.told_limit.store(limit, Relaxed),
+            (_, Limit::Unlimited) => self.told_limit.store(NEVER, Relaxed),
+            (_, Limit::Unknown) => {}
+        }
+        let limit = Some(self.told_limit.load(Relaxed)).filter(|limit| *limit != NEVER);
+        (report.listeners.unwrap_or_else(|| self.seats.seen()), limit)
     }
 }
 
@@ -383,5 +394,7 @@ pub fn seats_terms(max_listeners: Option<u64>) -> Terms {
     Terms { max: max_listeners, headroom }
 }
 
-#[cfg(test)]
+#[cfg(all(test, model))]
+mod model;
+#[cfg(all(test, not(model)))]
 mod tests;

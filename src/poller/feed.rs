@@ -68,10 +68,6 @@ enum Lost {
 /// The least time between the beginnings of two looks.
 const GAP: Duration = Duration::from_millis(100);
 
-/// The longest that a change takes until the feed tells it: two threads of Icecast sleep on its
-/// way, for 300 and for 500 ms.
-const LAG: Duration = Duration::from_secs(1);
-
 /// The longest silence of a relay that serves anybody: it tells of its sources every five seconds.
 const LONGEST_SILENCE: Duration = Duration::from_secs(7);
 
@@ -121,17 +117,12 @@ impl Feed {
 
     /// What the feed told since the last good look, for a look that the full relay refused; `None`
     /// if no feed is connected.
-    ///
-    /// It is as old as the last piece that came, and older by what Icecast needs to tell. That
-    /// nothing came since is not taken for a sign that nothing happened: a relay that serves
-    /// anybody tells of its sources every five seconds, so silence may as well be a feed that
-    /// hangs.
     pub(super) fn heard_while_full(&self) -> Option<Heard> {
         let mut known = self.known();
         known.full = true;
         let listeners = known.listeners.iter().map(|(path, (_, count))| (path.clone(), *count));
+        known.heard?;
         Some(Heard {
-            at: known.heard?.saturating_sub(LAG),
             clients: known.clients.map(|(_, count)| count),
             listeners: listeners.collect(),
         })

@@ -25,6 +25,7 @@ use super::resolve::Resolver;
 pub(super) struct Fetcher {
     /// The document that worked last; `auto` begins with it.
     worked: Option<Document>,
+    looks: u32,
 }
 
 /// What a look saw.
@@ -60,6 +61,10 @@ enum Document {
     StatusJson,
 }
 
+/// Every so many looks `auto` begins with the best document again: it may have been installed, or
+/// have failed for a moment only.
+const LOOKS_UNTIL_BEST: u32 = 30;
+
 /// A relay's answer may not be larger: some 5,000 mounts.
 const MAX_BODY: usize = 1 << 20;
 
@@ -83,6 +88,7 @@ impl Fetcher {
 
     async fn try_documents(&mut self, server: &Server, timeout: Duration) -> Result<Seen, Failure> {
         let mut first_failure = None;
+        self.looks = self.looks.wrapping_add(1);
         for document in self.candidates(server) {
             match get(server, document, timeout).await {
                 Ok(seen) => {
@@ -115,8 +121,10 @@ impl Fetcher {
                 vec![Document::Slots, Document::Load, Document::StatusJson]
             }
         };
-        // A stable sort: what worked comes first, the rest keep their order.
-        documents.sort_by_key(|document| Some(*document) != self.worked);
+        if !self.looks.is_multiple_of(LOOKS_UNTIL_BEST) {
+            // A stable sort: what worked comes first, the rest keep their order.
+            documents.sort_by_key(|document| Some(*document) != self.worked);
+        }
         documents
     }
 }

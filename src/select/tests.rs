@@ -212,6 +212,18 @@ fn a_relay_without_the_mount_gets_nobody() {
 }
 
 #[test]
+fn a_relay_too_full_to_be_looked_at_gets_nobody_even_without_a_known_limit() {
+    let mut scene = scene(TWO);
+    let unlimited = MountReport { limit: Limit::Unlimited, ..mount("/x", 8, 0) };
+    scene.saw("vienna", vec![unlimited.clone()]);
+    scene.saw("berlin", vec![unlimited]);
+    scene.failed("vienna", Evidence::Full, 1);
+    assert_eq!(scene.ask_times(20, "berlin"), 20);
+    scene.failed("berlin", Evidence::Full, 1);
+    assert_eq!(scene.ask(), "full");
+}
+
+#[test]
 fn a_relay_that_refuses_connections_gets_nobody_from_the_first_refusal_on() {
     let mut scene = scene(TWO);
     scene.saw("vienna", vec![mount("/x", 0, 1_000)]);

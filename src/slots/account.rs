@@ -10,14 +10,14 @@
 //! had been made just before the look, under the older ceiling, which was safe as well.
 
 use std::collections::VecDeque;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicI64, AtomicU64};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::fleet::Headroom;
 
 use super::Moment;
+use super::sync::{AtomicI64, AtomicU64, Mutex, MutexGuard};
 
 /// Units of one kind (listeners, bits per second) and how many more may be promised.
 #[derive(Debug)]

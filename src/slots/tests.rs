@@ -265,6 +265,17 @@ fn new_terms_keep_what_was_seen_and_promised() {
 }
 
 #[test]
+fn a_limit_that_is_no_longer_told_is_as_it_was_told_last() {
+    let ledger = Ledger::new(UNLIMITED, UNLIMITED);
+    ledger.saw_report(ledger.begin(at(0.0)), &report(3, Limit::Listeners(10)));
+    ledger.saw_report(ledger.begin(at(1.0)), &report(4, Limit::Unknown));
+    assert_eq!(ledger.mount.seats.free(), Some(6));
+    ledger.saw_report(ledger.begin(at(2.0)), &report(4, Limit::Unlimited));
+    ledger.saw_report(ledger.begin(at(3.0)), &report(4, Limit::Unknown));
+    assert_eq!(ledger.mount.seats.free(), None);
+}
+
+#[test]
 fn a_mount_that_is_not_listed_is_absent() {
     let ledger = Ledger::new(UNLIMITED, UNLIMITED);
     assert_eq!(ledger.mount.presence(), Presence::Unknown);
@@ -432,26 +443,25 @@ proptest! {
 }
 
 /// What a feed tells of `/x` and of the relay.
-fn heard(at: Moment, listeners: u64, clients: u64) -> Heard {
-    Heard { at, clients: Some(clients), listeners: HashMap::from([("/x".to_owned(), listeners)]) }
+fn heard(listeners: u64, clients: u64) -> Heard {
+    Heard { clients: Some(clients), listeners: HashMap::from([("/x".to_owned(), listeners)]) }
 }
 
 impl Ledger {
     /// A look that the relay is too full for; its feed tells so many listeners and clients instead.
     fn full(&self, now: Moment, listeners: u64, clients: u64) {
         self.begin(now);
-        record_heard(&self.server, &self.listed(), &heard(now, listeners, clients));
+        record_heard(&self.server, &self.listed(), &heard(listeners, clients));
         self.server.judge(Evidence::Full, now, RULES);
     }
 }
 
 #[test]
-fn the_feed_of_a_full_relay_keeps_what_is_told_of_it_fresh() {
+fn of_a_full_relay_the_feeds_counts_are_told() {
     let ledger = Ledger::new(limited(20), limited(10));
     ledger.saw(ledger.begin(at(10.0)), 3);
     ledger.full(at(40.0), 8, 12);
     assert_eq!((ledger.mount.seats.told(), ledger.server.seats.told()), (8, 12));
-    assert!(ledger.server.is_up(at(41.0), SETTLE));
 }
 
 #[test]
@@ -460,14 +470,6 @@ fn a_good_look_ends_what_the_feed_told() {
     ledger.full(at(10.0), 8, 12);
     ledger.saw(ledger.begin(at(11.0)), 3);
     assert_eq!(ledger.mount.seats.told(), 3);
-}
-
-#[test]
-fn a_feed_that_is_heard_late_makes_nothing_older() {
-    let ledger = Ledger::new(UNLIMITED, limited(10));
-    ledger.saw(ledger.begin(at(10.0)), 3);
-    ledger.full(at(4.0), 8, 12);
-    assert_eq!(ledger.server.last_good(), Some(at(10.0)));
 }
 
 proptest! {

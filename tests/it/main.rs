@@ -16,10 +16,20 @@
 mod relay;
 mod support;
 
+mod admin;
+mod architecture;
 mod config;
+mod crowd;
 mod demo_relay;
 mod feed;
+mod files;
 mod full_relay;
 mod icecast;
+mod life;
+mod metrics;
+mod polling;
 mod redirect;
+mod reload;
+mod reload_under_load;
+mod the_2010_system;
 mod waiting;

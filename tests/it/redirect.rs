@@ -1,11 +1,12 @@
 //! What a player is told on the public port.
 
+mod connections;
 mod hostile;
 
 use std::collections::BTreeSet;
 
 use crate::relay::Relay;
-use crate::support::{Answer, Balancer, Wire, first_answer, number, raw, servers};
+use crate::support::{Answer, Balancer, Wire, first_answer, number, servers};
 
 /// A relay with `/saal1.ogg` for `limit` listeners, and a balancer with that stream and `more`.
 async fn one_relay(limit: u64, more: &str) -> (Relay, Balancer) {
@@ -174,34 +175,8 @@ async fn connect_is_refused_and_the_connection_closed() {
 async fn a_source_that_sends_at_once_is_refused_all_the_same() {
     let (_relay, balancer) = one_relay(10, "").await;
     let mut request = b"SOURCE /saal1.ogg HTTP/1.0\r\nAuthorization: Basic eDp5\r\n\r\n".to_vec();
-    request.extend([0xff; 60_000]);
+    request.extend(std::iter::repeat_n(0xff, 60_000));
     assert_eq!(first_answer(balancer.public, request).await.status, 405);
-}
-
-#[tokio::test]
-async fn a_body_is_never_read_and_ends_the_connection() {
-    let (_relay, balancer) = one_relay(10, "").await;
-    let mut wire = Wire::to(balancer.public).await;
-    let inside = get("/inside");
-    let length = inside.len();
-    wire.send(format!(
-        "GET /saal1.ogg HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{inside}"
-    ))
-    .await;
-    let answer = wire.answer().await;
-    assert_eq!(answer.status, 302);
-    assert_eq!(answer.header("connection"), Some("close"));
-    wire.closed().await;
-}
-
-#[tokio::test]
-async fn an_empty_body_does_not_end_the_connection() {
-    let (_relay, balancer) = one_relay(10, "").await;
-    let mut wire = Wire::to(balancer.public).await;
-    for _ in 0..2 {
-        wire.send("GET /saal1.ogg HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
-        assert_eq!(wire.answer().await.status, 302);
-    }
 }
 
 #[tokio::test]
@@ -293,13 +268,24 @@ async fn an_offline_stream_falls_back_to_a_url() {
 }
 
 #[tokio::test]
-async fn the_query_of_a_fallback_url_stays_and_the_players_follows_it() {
+async fn the_query_of_a_fallback_url_stays_and_that_of_the_player_follows_it() {
     let relay = Relay::builder().mount("/saal2.ogg", 10).start().unwrap();
     let streams = "streams: {/saal1.ogg: {fallback: 'https://example.org/pause?p=1'}}\n";
     let balancer = Balancer::start(&(servers(&[&relay]) + streams)).await;
     assert_eq!(balancer.get("/saal1.ogg").await.location(), "https://example.org/pause?p=1");
     let answer = balancer.get("/saal1.ogg?a=b").await;
     assert_eq!(answer.location(), "https://example.org/pause?p=1&a=b");
+}
+
+#[tokio::test]
+async fn the_query_comes_before_the_fragment_of_a_fallback_url() {
+    let relay = Relay::builder().mount("/saal2.ogg", 10).start().unwrap();
+    let streams = "streams: {/saal1.ogg: {fallback: 'https://example.org/pause#now'}}\n";
+    let balancer = Balancer::start(&(servers(&[&relay]) + streams)).await;
+    assert_eq!(
+        balancer.get("/saal1.ogg?a=b").await.location(),
+        "https://example.org/pause?a=b#now"
+    );
 }
 
 #[tokio::test]
@@ -348,83 +334,6 @@ async fn the_mount_of_the_relay_replaces_the_path_of_the_stream() {
     let balancer = Balancer::start(&(servers(&[&relay]) + streams)).await;
     let answer = balancer.get("/saal1.ogg").await;
     assert_eq!(answer.location(), format!("{}/live/one.ogg", relay.url()));
-}
-
-#[tokio::test]
-async fn an_http_1_0_player_without_a_host_is_answered_in_1_1_and_let_go() {
-    let (_relay, balancer) = one_relay(10, "").await;
-    let answer =
-        raw(balancer.public, "GET /saal1.ogg HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").await;
-    assert_eq!(answer.status_line, "HTTP/1.1 302 Found");
-    assert_eq!(answer.header("content-length"), Some("0"));
-    assert_eq!(answer.header("connection"), Some("close"));
-}
-
-#[tokio::test]
-async fn one_connection_carries_many_requests() {
-    let (_relay, balancer) = one_relay(1_000, "").await;
-    let mut wire = Wire::to(balancer.public).await;
-    for number in 0..100 {
-        wire.send(get(&format!("/saal1.ogg?n={number}"))).await;
-        assert!(wire.answer().await.location().ends_with(&format!("?n={number}")));
-    }
-}
-
-#[tokio::test]
-async fn a_player_that_asks_for_it_is_let_go() {
-    let (_relay, balancer) = one_relay(10, "").await;
-    let mut wire = Wire::to(balancer.public).await;
-    wire.send("GET /saal1.ogg HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
-    assert_eq!(wire.answer().await.header("connection"), Some("close"));
-    wire.closed().await;
-}
-
-#[tokio::test]
-async fn a_player_that_closes_its_side_first_is_answered() {
-    let (_relay, balancer) = one_relay(10, "").await;
-    let socket = std::net::TcpStream::connect(balancer.public).unwrap();
-    std::io::Write::write_all(&mut &socket, get("/saal1.ogg").as_bytes()).unwrap();
-    socket.shutdown(std::net::Shutdown::Write).unwrap();
-    let reading = tokio::task::spawn_blocking(move || std::io::read_to_string(&socket).unwrap());
-    assert!(reading.await.unwrap().starts_with("HTTP/1.1 302 Found\r\n"));
-}
-
-#[tokio::test]
-async fn requests_sent_at_once_are_answered_in_their_order() {
-    let (_relay, balancer) = one_relay(1_000, "").await;
-    let mut wire = Wire::to(balancer.public).await;
-    let targets: Vec<_> = (0..50).map(|number| format!("/saal1.ogg?n={number}")).collect();
-    wire.send(targets.iter().map(|target| get(target)).collect::<String>()).await;
-    for target in targets {
-        assert!(wire.answer().await.location().ends_with(&target));
-    }
-}
-
-#[tokio::test]
-async fn a_request_may_come_in_two_pieces_broken_at_any_byte() {
-    let (_relay, balancer) = one_relay(1_000, "").await;
-    let request = get("/saal1.ogg?a=b");
-    for at in 1..request.len() {
-        let mut wire = Wire::to(balancer.public).await;
-        wire.send(&request[..at]).await;
-        // Lets the balancer, which lives on this thread, read what came so far.
-        for _ in 0..10 {
-            tokio::task::yield_now().await;
-        }
-        wire.send(&request[at..]).await;
-        assert_eq!(wire.answer().await.status, 302, "broken at byte {at}");
-    }
-}
-
-#[tokio::test]
-async fn a_request_may_come_byte_by_byte() {
-    let (_relay, balancer) = one_relay(10, "").await;
-    let mut wire = Wire::to(balancer.public).await;
-    for byte in get("/saal1.ogg").bytes() {
-        wire.send([byte]).await;
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(wire.answer().await.status, 302);
 }
 
 #[tokio::test]

@@ -6,12 +6,10 @@ mod wire;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use icecast_balancer::app::{App, Runtimes};
 use icecast_balancer::reload::{self, ReloadHandle};
-use icecast_balancer::state::State;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Handle;
@@ -19,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use fleet::{number, servers, settled_servers};
+pub(crate) use fleet::{number, servers, servers_with};
 pub(crate) use player::{Answer, Player, raw};
 pub(crate) use wire::{Wire, first_answer};
 
@@ -30,7 +28,6 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Balancer {
     pub(crate) public: SocketAddr,
     pub(crate) admin: SocketAddr,
-    pub(crate) state: Arc<State>,
     pub(crate) reload: ReloadHandle,
     config: PathBuf,
     stop: CancellationToken,
@@ -47,13 +44,15 @@ impl Balancer {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = folder.path().join("balancer.yaml");
         std::fs::write(&config, format!("{PORTS}{yaml}")).expect("a file can be written");
-        let mut balancer = Self::start_at(&config).await;
-        balancer._folder = Some(folder);
-        balancer
+        Self::start_with(&config, Some(folder)).await
     }
 
     /// Starts with the configuration at a path and waits until it is ready.
     pub(crate) async fn start_at(config: &Path) -> Self {
+        Self::start_with(config, None).await
+    }
+
+    async fn start_with(config: &Path, folder: Option<TempDir>) -> Self {
         let loaded = reload::load(config).unwrap_or_else(|problems| panic!("{problems}"));
         let app = App::bind(config.to_path_buf(), loaded).expect("free ports");
         let stop = CancellationToken::new();
@@ -61,12 +60,11 @@ impl Balancer {
         let mut balancer = Self {
             public: app.public_addresses()[0],
             admin: app.admin_address().expect("a bound port"),
-            state: app.state(),
             reload: app.reload_handle(),
             config: config.to_path_buf(),
             stop: stop.clone(),
             running: None,
-            _folder: None,
+            _folder: folder,
         };
         balancer.running = Some(tokio::spawn(async move {
             app.run(here, stop.cancelled_owned()).await.expect("it ends when told to");

@@ -8,12 +8,12 @@ use crate::relay::Relay;
 
 /// `servers:` with these relays, called `r0`, `r1` and so on.
 pub(crate) fn servers(relays: &[&Relay]) -> String {
-    settled_servers(relays, "")
+    servers_with(relays, "")
 }
 
 /// `servers:` with these relays, called `r0`, `r1` and so on, each with more `settings`, such as
 /// `max_listeners: 5`.
-pub(crate) fn settled_servers(relays: &[&Relay], settings: &str) -> String {
+pub(crate) fn servers_with(relays: &[&Relay], settings: &str) -> String {
     let mut yaml = "servers:\n".to_owned();
     for (number, relay) in relays.iter().enumerate() {
         writeln!(yaml, "  r{number}: {{url: '{}', {settings}}}", relay.url()).expect("memory");

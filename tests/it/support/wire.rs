@@ -58,15 +58,14 @@ impl Wire {
     }
 
     /// Waits for the other side to close; fails if it sends anything more.
-    pub(crate) async fn closed(mut self) {
-        while self.read().await.is_some() {}
-        assert_eq!(String::from_utf8_lossy(&self.come), "", "nothing follows the answer");
+    pub(crate) async fn closed(self) {
+        assert_eq!(self.rest().await, "", "nothing follows the answer");
     }
 
-    /// Waits for the other side to close; whether it did so without sending anybody anywhere.
-    pub(crate) async fn is_closed_without_redirect(mut self) -> bool {
+    /// Waits for the other side to close; returns what it sent before.
+    pub(crate) async fn rest(mut self) -> String {
         while self.read().await.is_some() {}
-        !String::from_utf8_lossy(&self.come).contains(" 302 ")
+        String::from_utf8_lossy(&self.come).into_owned()
     }
 
     /// Reads some bytes; `None` once the other side has closed or cut the connection.

@@ -1,0 +1,125 @@
+//! The ledger under many interleavings of a few threads, by shuttle.
+
+use shuttle::sync::Arc;
+use shuttle::{check_random, thread};
+
+use super::{Account, Headroom, Moment, Terms};
+
+/// The races here are two or three steps wide; a hundred would do.
+const INTERLEAVINGS: usize = 10_000;
+
+const SETTLE: Moment = Moment::from_secs(5);
+
+fn account(slots: u64) -> Account {
+    Account::new(Terms { max: Some(slots), headroom: Headroom::Slots(0) })
+}
+
+/// One listener for two accounts, as `reserve` does it.
+fn reserve(mount: &Account, server: &Account) -> bool {
+    if !mount.claim(1) {
+        return false;
+    }
+    if !server.claim(1) {
+        mount.give_back(1);
+        return false;
+    }
+    mount.commit(1);
+    server.commit(1);
+    true
+}
+
+/// A look at this second that counts so many, of whom so many are new.
+fn look(account: &Account, second: u64, seen: u64, arrived: u64) {
+    let began = Moment::from_secs(second);
+    account.mark(began);
+    account.observe(began, seen, arrived, None, SETTLE);
+}
+
+#[test]
+fn two_requests_never_get_the_same_last_slot() {
+    check_random(
+        || {
+            let account = Arc::new(account(1));
+            let other = Arc::clone(&account);
+            let thread = thread::spawn(move || other.claim(1));
+            let here = account.claim(1);
+            let there = thread.join().unwrap();
+            assert!(here != there, "one of them gets it, and only one");
+        },
+        INTERLEAVINGS,
+    );
+}
+
+#[test]
+fn a_slot_that_the_server_refuses_is_free_again() {
+    check_random(
+        || {
+            let accounts = Arc::new((account(2), account(1)));
+            let other = Arc::clone(&accounts);
+            let thread = thread::spawn(move || reserve(&other.0, &other.1));
+            let here = reserve(&accounts.0, &accounts.1);
+            let there = thread.join().unwrap();
+            assert!(here != there, "the server has one slot");
+            assert_eq!(accounts.0.free(), Some(1));
+            assert_eq!(accounts.1.free(), Some(0));
+        },
+        INTERLEAVINGS,
+    );
+}
+
+#[test]
+fn a_look_in_between_never_frees_what_was_just_promised() {
+    check_random(
+        || {
+            let account = Arc::new(account(1));
+            let other = Arc::clone(&account);
+            // It sees nobody, and is old enough for everything before it to have settled.
+            let thread = thread::spawn(move || look(&other, 100, 0, 0));
+            let first = account.claim(1);
+            if first {
+                account.commit(1);
+            }
+            let second = account.claim(1);
+            thread.join().unwrap();
+            assert!(first && !second, "one slot, one listener on the way");
+        },
+        INTERLEAVINGS,
+    );
+}
+
+#[test]
+fn a_promise_taken_back_during_a_look_frees_nothing_twice() {
+    check_random(
+        || {
+            let accounts = Arc::new((account(1), account(0)));
+            let other = Arc::clone(&accounts);
+            // The server has no slot, so this claims the mount's and gives it back.
+            let thread = thread::spawn(move || reserve(&other.0, &other.1));
+            accounts.0.mark(Moment::from_secs(1));
+            assert!(!thread.join().unwrap());
+            look(&accounts.0, 100, 0, 0);
+            assert!(accounts.0.claim(1));
+            accounts.0.commit(1);
+            assert!(!accounts.0.claim(1), "what was taken back must not count as settled");
+        },
+        INTERLEAVINGS,
+    );
+}
+
+#[test]
+fn requests_during_a_look_that_sees_an_arrival_get_what_is_left() {
+    check_random(
+        || {
+            let account = Arc::new(account(2));
+            look(&account, 1, 0, 0);
+            assert!(account.claim(1));
+            account.commit(1);
+            let other = Arc::clone(&account);
+            let thread = thread::spawn(move || look(&other, 2, 1, 1));
+            let granted = usize::from(account.claim(1)) + usize::from(account.claim(1));
+            thread.join().unwrap();
+            assert_eq!(granted, 1, "one of two slots is taken, seen or not");
+        },
+        INTERLEAVINGS,
+    );
+}

@@ -1,0 +1,11 @@
+//! What the tests are told with: a lab, and the programs that run in it.
+
+pub(crate) mod balancer;
+pub(crate) mod icecast;
+pub(crate) mod lab;
+pub(crate) mod listener;
+pub(crate) mod player;
+pub(crate) mod process;
+pub(crate) mod prometheus;
+pub(crate) mod source;
+pub(crate) mod web;

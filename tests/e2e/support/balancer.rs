@@ -1,0 +1,129 @@
+//! The balancer itself, as operators run it: the binary, a file, two ports.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::lab::{Lab, free_port};
+use super::process::{Process, Program, eventually};
+use super::web::{self, Answer};
+
+/// A running balancer. Dropping it ends it.
+pub(crate) struct Balancer {
+    port: u16,
+    admin: u16,
+    file: PathBuf,
+    process: Process,
+}
+
+impl Balancer {
+    /// Starts one with `config`, to which the addresses are added, and waits until it is ready.
+    pub(crate) fn start(lab: &Lab, config: &str) -> Self {
+        let folder = lab.folder("balancer", "root");
+        let (port, admin, file) = (free_port(), free_port(), folder.join("balancer.yaml"));
+        fs::write(&file, addressed(port, admin, config)).unwrap();
+        let process = Program::balancer()
+            .args(["serve".as_ref(), "-c".as_ref(), file.as_os_str()])
+            .start(&folder);
+        let mut balancer = Self { port, admin, file, process };
+        eventually("the balancer is ready", Duration::from_secs(15), || {
+            if let Some(status) = balancer.process.ended() {
+                panic!("the balancer ended: {status}");
+            }
+            (web::get(&balancer.admin("/readyz")).ok()?.status == 200).then_some(())
+        });
+        balancer
+    }
+
+    /// The URL that players are given.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Its public port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its admin port.
+    pub(crate) fn admin_port(&self) -> u16 {
+        self.admin
+    }
+
+    /// What it answers to somebody who asks for `path`.
+    pub(crate) fn ask(&self, path: &str) -> Answer {
+        web::get(&self.url(path)).expect("the balancer answers")
+    }
+
+    /// Overwrites its file while it runs.
+    pub(crate) fn edit(&self, config: &str) {
+        fs::write(&self.file, addressed(self.port, self.admin, config)).unwrap();
+    }
+
+    /// All its metrics as text.
+    pub(crate) fn metrics(&self) -> String {
+        let answer = web::get(&self.admin("/metrics")).expect("the balancer answers");
+        assert_eq!(answer.status, 200, "GET /metrics");
+        answer.body
+    }
+
+    /// The value of `icecast_balancer_NAME` with these labels, given as `key="value"`.
+    pub(crate) fn metric(&self, name: &str, labels: &[&str]) -> Option<f64> {
+        let metrics = self.metrics();
+        let line = metrics.lines().find(|line| {
+            let series = line.rsplit_once(' ').map_or("", |(series, _)| series);
+            let (metric, set) = series.split_once('{').unwrap_or((series, ""));
+            metric == format!("icecast_balancer_{name}")
+                && labels.iter().all(|label| set.contains(label))
+        })?;
+        line.rsplit_once(' ')?.1.parse().ok()
+    }
+
+    /// The server `name` in `/api/v1/status`.
+    pub(crate) fn server(&self, name: &str) -> Value {
+        find(&self.status()["servers"], "name", name)
+    }
+
+    /// Why the stream `path` passes over its mount on `server`; null while it does not.
+    pub(crate) fn passed_over(&self, path: &str, server: &str) -> Value {
+        let stream = find(&self.status()["streams"], "path", path);
+        let mount = find(&stream["mounts"], "server", server);
+        if mount["candidate"] == false { mount["reason"].clone() } else { Value::Null }
+    }
+
+    /// Waits until the status shows `server` with this health.
+    pub(crate) fn wait_for_health(&self, server: &str, health: &str) {
+        let what = format!("{server} is shown {health}");
+        eventually(&what, Duration::from_secs(30), || {
+            (self.server(server)["health"] == health).then_some(())
+        });
+    }
+
+    fn status(&self) -> Value {
+        let answer = web::get(&self.admin("/api/v1/status")).expect("the balancer answers");
+        assert_eq!(answer.status, 200, "GET /api/v1/status");
+        serde_json::from_str(&answer.body).expect("the status is JSON")
+    }
+
+    fn admin(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.admin)
+    }
+}
+
+/// `config` with the addresses, and polls quick enough for a test.
+fn addressed(port: u16, admin: u16, config: &str) -> String {
+    format!(
+        "listen: 127.0.0.1:{port}
+admin: 127.0.0.1:{admin}
+poll: {{interval: 500ms, fast_interval: 200ms, timeout: 2s, rise: 1, slow_start: 1s}}
+{config}"
+    )
+}
+
+/// The element of `list` whose `key` is `value`, or null.
+fn find(list: &Value, key: &str, value: &str) -> Value {
+    let found = list.as_array().and_then(|list| list.iter().find(|item| item[key] == value));
+    found.cloned().unwrap_or(Value::Null)
+}

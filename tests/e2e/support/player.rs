@@ -1,0 +1,168 @@
+//! The players people use, each with the arguments that let it play without screen and speaker.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::lab::Lab;
+use super::process::{Process, Program, eventually};
+
+/// Whom players run as where the tests run as root.
+const NOBODY: (&str, &str) = ("nobody", "nogroup");
+
+/// A player.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Player {
+    /// GStreamer's `playbin`, which desktop players are built on.
+    GStreamer,
+    /// xine, with a screen that nobody sees.
+    Xine,
+    /// MPlayer.
+    Mplayer,
+    /// VLC without its interface.
+    Vlc,
+    /// mpv.
+    Mpv,
+    /// ffplay.
+    Ffplay,
+    /// ffmpeg, which records and transcodes.
+    Ffmpeg,
+    /// `curl -L`.
+    Curl,
+    /// wget.
+    Wget,
+    /// ogg123, for Vorbis.
+    Ogg123,
+    /// mpg123, for MP3.
+    Mpg123,
+    /// An `<audio>` element in Chromium.
+    Chromium,
+}
+
+/// A player that plays one URL. Dropping it ends it.
+pub(crate) struct Playing {
+    player: Process,
+    _screen: Option<Process>,
+}
+
+impl Player {
+    /// What its `User-Agent` contains.
+    pub(crate) fn agent(self) -> &'static str {
+        match self {
+            Self::GStreamer => "GStreamer souphttpsrc",
+            Self::Xine => "xine/",
+            Self::Mplayer => "MPlayer",
+            Self::Vlc => "VLC/",
+            Self::Mpv => "libmpv",
+            Self::Ffplay | Self::Ffmpeg => "Lavf/",
+            Self::Curl => "curl/",
+            Self::Wget => "Wget/",
+            Self::Ogg123 => "ogg123/",
+            Self::Mpg123 => "mpg123/",
+            Self::Chromium => "HeadlessChrome/",
+        }
+    }
+
+    /// Lets it play `url`, in a folder of its own called `name`.
+    pub(crate) fn play(self, lab: &Lab, name: &str, url: &str) -> Playing {
+        let folder = lab.folder(&format!("player-{name}"), NOBODY.0);
+        let screen = (self == Self::Xine).then(|| {
+            let folder = lab.folder(&format!("screen-{name}"), "nobody");
+            Program::new("Xvfb", "xvfb")
+                .words("-displayfd 1 -ac -nolisten tcp -screen 0 640x480x24")
+                .start(&folder)
+        });
+        let program = match self {
+            Self::GStreamer => user("gst-launch-1.0", "gstreamer1.0-tools")
+                .args(["-m", "playbin", "video-sink=fakesink", "audio-sink=fakesink sync=true"])
+                .args([format!("uri={url}")]),
+            Self::Xine => user("xine", "xine-ui")
+                .env("DISPLAY", display(screen.as_ref().expect("xine has a screen")))
+                .words("-V none -A none -g --no-splash --no-lirc")
+                .args([url]),
+            Self::Mplayer => user("mplayer", "mplayer")
+                .words("-nolirc -noconfig all -nocache -vo null -ao null")
+                .args([url]),
+            Self::Vlc => user("cvlc", "vlc-bin")
+                .words("-I dummy --no-color --vout dummy --aout adummy")
+                .args([url]),
+            Self::Mpv => user("mpv", "mpv").words("--no-config --vo=null --ao=null").args([url]),
+            Self::Ffplay => user("ffplay", "ffmpeg")
+                .env("SDL_VIDEODRIVER", "dummy")
+                .env("SDL_AUDIODRIVER", "dummy")
+                .words("-hide_banner -nodisp -autoexit")
+                .args([url]),
+            Self::Ffmpeg => user("ffmpeg", "ffmpeg")
+                .words("-hide_banner -nostdin -re -i")
+                .args([url])
+                .words("-f null -"),
+            Self::Curl => user("curl", "curl").words("-sSL -o heard").args([url]),
+            Self::Wget => user("wget", "wget").words("-nv -O heard").args([url]),
+            Self::Ogg123 => user("ogg123", "vorbis-tools").words("-q -d null").args([url]),
+            Self::Mpg123 => user("mpg123", "mpg123").words("-q -o dummy").args([url]),
+            Self::Chromium => chromium(&folder, url),
+        };
+        let player = program.env("HOME", &folder).env("LC_ALL", "C.UTF-8").start(&folder);
+        Playing { player, _screen: screen }
+    }
+}
+
+impl Playing {
+    /// Fails if it has given up.
+    pub(crate) fn still_plays(&mut self) {
+        if let Some(status) = self.player.ended() {
+            panic!("the player ended by itself: {status}");
+        }
+    }
+
+    /// Waits until it prints `sign`.
+    pub(crate) fn prints(&self, sign: &str) {
+        eventually(&format!("the player prints {sign:?}"), Duration::from_secs(30), || {
+            self.player.printed().contains(sign).then_some(())
+        });
+    }
+
+    /// Ends it, as its user would.
+    pub(crate) fn stop(&mut self) {
+        self.player.stop_with(Signal::INT);
+    }
+}
+
+fn user(program: &str, package: &str) -> Program {
+    Program::new_as(NOBODY, program, package)
+}
+
+/// Chromium with a page that plays `url` and tells on the console how far it has come.
+fn chromium(folder: &Path, url: &str) -> Program {
+    let page = folder.join("page.html");
+    let html = format!(
+        "<!doctype html><audio src='{url}'></audio><script>
+const audio = document.querySelector('audio');
+audio.addEventListener('error', () => console.log('error: ' + audio.error.message));
+audio.addEventListener('timeupdate', () => {{
+  for (const second of [1, 2, 3]) if (audio.currentTime >= second) console.log('played ' + second);
+}});
+audio.play();
+</script>"
+    );
+    fs::write(&page, html).unwrap();
+    Program::new_as(NOBODY, "chromium", "chromium")
+        .words("--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --mute-audio")
+        .words("--no-first-run --disable-background-networking --disable-component-update")
+        .words("--disable-sync --disable-default-apps --enable-logging=stderr")
+        .words("--autoplay-policy=no-user-gesture-required --proxy-server=direct://")
+        .args(["--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"])
+        .args([format!("--user-data-dir={}", folder.join("profile").display())])
+        .args([format!("file://{}", page.display())])
+}
+
+/// The display that Xvfb has chosen, once it has.
+fn display(screen: &Process) -> String {
+    eventually("Xvfb has a display", Duration::from_secs(10), || {
+        let printed = screen.printed();
+        let number = printed.lines().find(|line| line.parse::<u32>().is_ok())?;
+        printed.ends_with('\n').then(|| format!(":{number}"))
+    })
+}

@@ -1,0 +1,186 @@
+//! Which module may know which: the architecture, held against the source.
+//!
+//! A module that needs another one than it is allowed here, or an outside crate that is not at
+//! home in it, is a decision: make it here, with the reviewer looking.
+
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use source::{Source, read};
+
+/// Every module with those it may import. Whoever is imported stands further up, so the arrows
+/// point one way.
+const MODULES: &[(&str, &[&str])] = &[
+    // Pure: what is written, what it means, what relays say.
+    ("problem", &[]),
+    ("config", &["problem"]),
+    ("fleet", &["config", "problem"]),
+    ("icecast", &[]),
+    // Memory: what is counted, seen and promised.
+    ("counters", &[]),
+    ("player", &[]),
+    ("queue", &["player"]),
+    ("slots", &["counters", "fleet", "icecast"]),
+    ("state", &["counters", "fleet", "queue", "slots"]),
+    // Pure again: who gets the next listener.
+    ("select", &["fleet", "player", "slots", "state"]),
+    ("waiting", &["fleet", "player", "queue", "select", "slots", "state"]),
+    // The world outside: the time of day, files, sockets. Knows no radio.
+    ("clock", &[]),
+    ("files", &["config", "fleet", "problem"]),
+    ("server", &[]),
+    // What is shown.
+    ("metrics", &["counters", "fleet", "player", "select", "server", "slots", "state"]),
+    ("status", &["player", "select", "slots", "state"]),
+    // What runs.
+    ("poller", &["clock", "counters", "fleet", "icecast", "slots", "state", "waiting"]),
+    ("reload", &["clock", "config", "files", "fleet", "problem", "state"]),
+    ("redirect", &["counters", "fleet", "player", "queue", "select", "server", "slots", "state"]),
+    ("admin", &["fleet", "metrics", "reload", "server", "state", "status"]),
+    // What puts it together.
+    ("app", &["admin", "clock", "poller", "redirect", "reload", "server", "state"]),
+    ("cli", &[]),
+    ("main", &["app", "cli", "problem", "reload"]),
+    ("lib", &[]),
+];
+
+/// Every outside crate with the modules that it is at home in, and that would change with it.
+const HOMES: &[(&str, &[&str])] = &[
+    ("annotate_snippets", &["problem"]),
+    ("arc_swap", &["state"]),
+    ("bytes", &["admin", "redirect", "server"]),
+    ("clap", &["cli", "main"]),
+    ("fastrand", &["poller", "redirect", "select", "waiting"]),
+    ("http", &["admin", "fleet", "queue", "redirect", "select", "server"]),
+    ("http_body_util", &["admin", "redirect", "server"]),
+    ("humantime", &["config", "fleet"]),
+    ("hyper", &["admin", "redirect", "server"]),
+    ("hyper_util", &["server"]),
+    ("metrics", &["metrics"]),
+    ("metrics_exporter_prometheus", &["metrics"]),
+    ("metrics_process", &["metrics"]),
+    ("notify", &["reload"]),
+    ("percent_encoding", &["config", "fleet", "redirect"]),
+    ("quick_xml", &["icecast"]),
+    ("reqwest", &["poller"]),
+    ("rustls", &["poller"]),
+    ("sd_notify", &["main"]),
+    ("secrecy", &["admin", "config", "fleet", "poller"]),
+    ("serde", &["config", "status"]),
+    ("serde_json", &["admin", "icecast", "problem"]),
+    ("serde_yaml", &["config"]),
+    ("sha2", &["admin", "config", "reload"]),
+    ("smallvec", &["select"]),
+    ("socket2", &["server"]),
+    ("strsim", &["config"]),
+    ("tokio", &["app", "main", "poller", "queue", "reload", "server", "state"]),
+    ("tokio_util", &["admin", "app", "poller", "reload", "server"]),
+    ("tracing", &["app", "main", "poller", "reload", "server"]),
+    ("tracing_subscriber", &["cli", "main"]),
+    ("url", &["config", "fleet"]),
+];
+
+/// A file that is longer does more than one job.
+const MOST_LINES: usize = 600;
+
+#[test]
+fn every_module_imports_what_it_may_and_no_more() {
+    let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for source in sources() {
+        imports.entry(source.module()).or_default().extend(source.imports());
+    }
+    assert_eq!(imports, table(MODULES));
+}
+
+#[test]
+fn the_arrows_point_one_way() {
+    assert_eq!(upward(MODULES), [""; 0]);
+}
+
+#[test]
+fn every_outside_crate_is_used_in_its_homes_and_nowhere_else() {
+    let mut homes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    for dependency in dependencies(&manifest) {
+        let users = sources().into_iter().filter(|source| source.uses(&dependency));
+        let users = users.map(|source| source.module()).collect();
+        homes.insert(dependency, users);
+    }
+    assert_eq!(homes, table(HOMES));
+}
+
+#[test]
+fn every_file_says_first_what_it_is_for() {
+    let silent: Vec<_> = sources()
+        .into_iter()
+        .filter(|source| !source.is_test() && !source.text.starts_with("//! "))
+        .map(|source| source.path)
+        .collect();
+    assert_eq!(silent, [""; 0]);
+}
+
+#[test]
+fn no_file_is_too_long_to_be_read() {
+    let long: Vec<_> = sources()
+        .into_iter()
+        .filter(|source| source.text.lines().count() > MOST_LINES)
+        .map(|source| source.path)
+        .collect();
+    assert_eq!(long, [""; 0]);
+}
+
+#[test]
+fn an_arrow_that_points_up_is_found() {
+    let modules: &[(&str, &[&str])] =
+        &[("low", &["high"]), ("high", &["low"]), ("self", &["self"])];
+    assert_eq!(upward(modules), ["low → high", "self → self"]);
+}
+
+#[test]
+fn the_dependencies_of_a_manifest_are_found() {
+    let manifest = "[package]\nname = \"x\"\n[dependencies]\narc-swap = \"1\"\n# no = 1\n\
+        url = { version = \"2\" }\n[dev-dependencies]\ntempfile = \"3\"\n";
+    assert_eq!(dependencies(manifest), ["arc_swap", "url"]);
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file of the program.
+fn sources() -> Vec<Source> {
+    let sources = read(&root().join("src"));
+    assert!(sources.len() > 20, "the source is where it was");
+    sources
+}
+
+fn table(rows: &[(&str, &[&str])]) -> BTreeMap<String, BTreeSet<String>> {
+    let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    rows.iter().map(|(name, others)| ((*name).to_owned(), own(others))).collect()
+}
+
+/// Imports of modules that do not stand further up.
+fn upward(modules: &[(&str, &[&str])]) -> Vec<String> {
+    let mut above = BTreeSet::new();
+    let mut upward = Vec::new();
+    for (module, imports) in modules {
+        let wrong = imports.iter().filter(|import| !above.contains(*import));
+        upward.extend(wrong.map(|import| format!("{module} → {import}")));
+        above.insert(module);
+    }
+    upward
+}
+
+/// The crates that a manifest makes the program depend on, as they are called in the source.
+fn dependencies(manifest: &str) -> Vec<String> {
+    manifest
+        .lines()
+        .skip_while(|line| *line != "[dependencies]")
+        .skip(1)
+        .take_while(|line| !line.starts_with('['))
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| Some(line.split_once(" = ")?.0.replace('-', "_")))
+        .collect()
+}
