@@ -246,6 +246,13 @@ impl ServerState {
     }
 }
 
+impl Stats {
+    /// Whether the relay's `STATS` feed is heard as well.
+    pub fn is_live(&self) -> bool {
+        self.source == StatsSource::Live
+    }
+}
+
 impl Headroom {
     /// How many of `limit` slots are kept free.
     pub fn of(self, limit: u64) -> u64 {

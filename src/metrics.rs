@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use metrics_process::Collector;
 
 use crate::counters::{Histogram, Outcome, PollResult};
-use crate::fleet::{ServerState, StatsSource, WhenFull};
+use crate::fleet::{ServerState, WhenFull};
 use crate::player::Client;
 use crate::select::{Trust, Verdict, verdicts};
 use crate::server::Connections;
@@ -158,7 +158,7 @@ impl Sheet {
             if let Some(at) = notes.last_success_unix {
                 self.gauge("server_last_success_timestamp_seconds", &[name], at);
             }
-            if server.stats.source == StatsSource::Live {
+            if server.stats.is_live() {
                 self.gauge("server_live", &[name], flag(notes.live));
             }
         }

@@ -6,7 +6,6 @@ mod page;
 
 use serde::Serialize;
 
-use crate::fleet::StatsSource;
 use crate::player::Client;
 use crate::select::{Proof, Trust, Verdict, verdicts};
 use crate::slots::Moment;
@@ -176,7 +175,7 @@ fn servers(snapshot: &Snapshot, now: Moment) -> Vec<ServerStatus> {
             source: notes.source.map(|source| {
                 if notes.live { format!("{source} + feed") } else { source.to_owned() }
             }),
-            live: (server.stats.source == StatsSource::Live).then_some(notes.live),
+            live: server.stats.is_live().then_some(notes.live),
             age_seconds: slots.last_good().map(|at| now.saturating_sub(at).as_secs_f64()),
             clients: slots.seats.told(),
             reserved: slots.seats.reserved(),

@@ -18,9 +18,8 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
-use url::Url;
 
-use crate::fleet::{Server, ServerId, StatsSource};
+use crate::fleet::{Server, ServerId};
 use crate::icecast::feed::{Event, Lines};
 use crate::slots::{Heard, Moment, ServerSlots};
 use crate::state::{Snapshot, State};
@@ -50,7 +49,7 @@ struct Known {
 /// Whom to ask for the feed, and as whom.
 #[derive(Debug)]
 struct Line {
-    url: Url,
+    url: String,
     username: String,
     password: SecretString,
     patience: Duration,
@@ -120,8 +119,8 @@ impl Feed {
     pub(super) fn heard_while_full(&self) -> Option<Heard> {
         let mut known = self.known();
         known.full = true;
-        let listeners = known.listeners.iter().map(|(path, (_, count))| (path.clone(), *count));
         known.heard?;
+        let listeners = known.listeners.iter().map(|(path, (_, count))| (path.clone(), *count));
         Some(Heard {
             clients: known.clients.map(|(_, count)| count),
             listeners: listeners.collect(),
@@ -189,13 +188,13 @@ impl Feed {
                 Ok(Some(piece)) => piece,
                 Ok(None) => return Lost::Broken(format!("{} closed it", line.url)),
                 Err(error) => {
-                    return Lost::Broken(Failure::of(&error, line.url.as_str()).to_string());
+                    return Lost::Broken(Failure::of(&error, &line.url).to_string());
                 }
             };
             let snapshot = state.load();
             let Some(id) = snapshot.fleet.server_named(&self.server) else { continue };
             let heard_something = self.hear(&snapshot, id, slots, &mut lines, &piece, state.now());
-            // What is no feed never gets here: any page can be answered with 200.
+            // That the answer was 200 is not enough: so is that to many a page.
             if heard_something && connection.is_none() {
                 connection = Some(Connection::new(self, slots));
                 *told = None;
@@ -266,9 +265,9 @@ impl Line {
 
     fn of(server: &Server, patience: Duration) -> Option<Self> {
         let stats = &server.stats;
-        let account = stats.credentials.as_ref().filter(|_| stats.source == StatsSource::Live)?;
+        let account = stats.credentials.as_ref().filter(|_| stats.is_live())?;
         Some(Self {
-            url: stats.url.clone(),
+            url: stats.url.to_string(),
             username: account.username.clone(),
             password: account.password.clone(),
             patience,
@@ -291,14 +290,14 @@ impl Line {
 
     async fn open(&self) -> Result<Response, Lost> {
         let client =
-            client(self.url.scheme() == "https").map_err(|why| Lost::Broken(why.to_owned()))?;
+            client(self.url.starts_with("https:")).map_err(|why| Lost::Broken(why.to_owned()))?;
         let method = Method::from_bytes(b"STATS").map_err(|why| Lost::Broken(why.to_string()))?;
         let answer = client
-            .request(method, self.url.clone())
+            .request(method, &self.url)
             .basic_auth(&self.username, Some(self.password.expose_secret()))
             .send()
             .await
-            .map_err(|error| Lost::Broken(Failure::of(&error, self.url.as_str()).to_string()))?;
+            .map_err(|error| Lost::Broken(Failure::of(&error, &self.url).to_string()))?;
         match answer.status() {
             StatusCode::OK => Ok(answer),
             StatusCode::UNAUTHORIZED => Err(Lost::Unauthorized),
