@@ -176,8 +176,10 @@ pub struct Stats {
 /// `stats.source`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatsSource {
-    /// The best of the others that the relay offers.
+    /// The best of the documents that the relay offers.
     Auto,
+    /// The same, with the `STATS` feed beside it, which says when to look.
+    Live,
     /// Our stylesheet `slots.xsl`, or the `load.xsl` of 2010.
     Slots,
     /// `/admin/stats`, behind the admin password.
@@ -243,6 +245,13 @@ impl ServerState {
             Self::Draining => "draining",
             Self::Disabled => "disabled",
         }
+    }
+}
+
+impl Stats {
+    /// Whether the relay's `STATS` feed is heard as well.
+    pub fn is_live(&self) -> bool {
+        self.source == StatsSource::Live
     }
 }
 

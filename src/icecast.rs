@@ -24,6 +24,7 @@
 //! longer than 1 KiB is dropped, and so is every mount after the first 20,000.
 
 pub mod admin;
+pub mod feed;
 pub mod slots;
 pub mod status_json;
 

@@ -60,6 +60,7 @@ const GAUGES: &[(&str, &str)] = &[
         "server_last_success_timestamp_seconds",
         "Time of the last good look at a server, in seconds since 1970.",
     ),
+    ("server_live", "Whether the live statistics feed of a server is connected."),
     ("mount_up", "Whether a server that is up lists the mount."),
     ("mount_listeners", "Listeners on a mount at the last good look."),
     ("mount_max_listeners", "The most listeners a mount accepts."),
@@ -153,8 +154,12 @@ impl Sheet {
             self.counter("server_arrived_total", &[name], slots.arrived.get());
             let up = slots.is_up(now, snapshot.fleet.poll.stale_after);
             self.gauge("server_up", &[name], flag(up));
-            if let Some(at) = slots.notes().last_success_unix {
+            let notes = slots.notes();
+            if let Some(at) = notes.last_success_unix {
                 self.gauge("server_last_success_timestamp_seconds", &[name], at);
+            }
+            if server.stats.is_live() {
+                self.gauge("server_live", &[name], flag(notes.live));
             }
         }
     }
@@ -202,7 +207,7 @@ impl Sheet {
         let up = present && mount.server_slots.is_up(now, snapshot.fleet.poll.stale_after);
         self.gauge("mount_up", &labels, flag(up));
         if present {
-            self.gauge("mount_listeners", &labels, seats.seen() as f64);
+            self.gauge("mount_listeners", &labels, seats.told() as f64);
         }
         self.gauge("mount_reserved_slots", &labels, seats.reserved() as f64);
         if let Some(limit) = seats.limit() {

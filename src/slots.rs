@@ -65,6 +65,8 @@ pub struct Notes {
     pub trouble: Option<String>,
     /// Time of day of the last good look, in seconds since 1970.
     pub last_success_unix: Option<f64>,
+    /// Whether the relay's `STATS` feed is connected.
+    pub live: bool,
 }
 
 /// What is known of one mount.
@@ -90,6 +92,15 @@ pub enum Presence {
     Idle,
     /// The relay does not list it.
     Absent,
+}
+
+/// What a relay's `STATS` feed told since the last good look at it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Clients of all kinds, if it told.
+    pub clients: Option<u64>,
+    /// Listeners by mount, of those mounts that it told of.
+    pub listeners: HashMap<String, u64>,
 }
 
 /// One look at a server under way; see [`begin_look`].
@@ -179,6 +190,24 @@ pub fn record(
     server.seats.observe(look.began, clients_of(report), total.early, None, settle);
     server.bandwidth.observe(look.began, total.bits, total.early_bits, None, settle);
     server.last_good.store(millis(look.began), Relaxed);
+}
+
+/// Enters what a relay's feed told, in place of a look that the relay was too full to allow.
+///
+/// This tells people how a full relay fares, and it frees nothing. Whoever sets a stream's
+/// title can forge the feed, it can be cut or hang, and it lags by nearly a second; and there is no
+/// need to believe it: a relay that would let a listener in lets a look in as well, and that look
+/// frees what is free. So the feed's counts are kept for people, beside the ones that the ledger
+/// goes by: these stand still as after any other look that failed, and the relay stays shut.
+pub fn record_heard(server: &ServerSlots, mounts: &[Listed<'_>], heard: &Heard) {
+    for mount in mounts {
+        if let Some(listeners) = heard.listeners.get(mount.path) {
+            mount.slots.seats.hear(*listeners);
+        }
+    }
+    if let Some(clients) = heard.clients {
+        server.seats.hear(clients);
+    }
 }
 
 /// Sums over the mounts of a look.

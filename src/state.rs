@@ -208,6 +208,11 @@ impl Snapshot {
             .collect()
     }
 
+    /// The ledger of the mount at `path` of a server; `None` if no stream uses it.
+    pub fn mount_at(&self, id: ServerId, path: &str) -> Option<&MountSlots> {
+        self.servers.get(id)?.mounts.get(path).map(|mount| &*mount.slots)
+    }
+
     /// Each stream with its requests by outcome, in the configuration's order.
     pub fn streams(&self) -> impl Iterator<Item = (StreamId, &Stream, &Outcomes)> {
         let outcomes = self.streams.iter().map(|stream| &*stream.outcomes);

@@ -69,7 +69,7 @@ pub struct MountStatus {
     pub mount: String,
     /// `active`, `idle`, `absent` or `unknown`.
     pub presence: &'static str,
-    /// Listeners at the last good look.
+    /// Listeners at the last good look, or by the feed of a relay that is full.
     pub listeners: u64,
     /// The most it accepts; absent: unlimited.
     pub max_listeners: Option<u64>,
@@ -102,11 +102,13 @@ pub struct ServerStatus {
     pub health: &'static str,
     /// Whether its numbers are believed.
     pub up: bool,
-    /// The statistics document in use.
-    pub source: Option<&'static str>,
+    /// The statistics document in use, `+ feed` if the relay's feed is heard as well.
+    pub source: Option<String>,
+    /// Whether the relay's feed is connected; absent where none is configured.
+    pub live: Option<bool>,
     /// Seconds since its last good look.
     pub age_seconds: Option<f64>,
-    /// Clients of all kinds at the last good look.
+    /// Clients of all kinds at the last good look, or by the feed of a relay that is full.
     pub clients: u64,
     /// Redirects that no look can have seen yet.
     pub reserved: u64,
@@ -170,9 +172,12 @@ fn servers(snapshot: &Snapshot, now: Moment) -> Vec<ServerStatus> {
             state: server.state.label(),
             health: slots.health().label(),
             up: slots.is_up(now, snapshot.fleet.poll.stale_after),
-            source: notes.source,
+            source: notes.source.map(|source| {
+                if notes.live { format!("{source} + feed") } else { source.to_owned() }
+            }),
+            live: server.stats.is_live().then_some(notes.live),
             age_seconds: slots.last_good().map(|at| now.saturating_sub(at).as_secs_f64()),
-            clients: slots.seats.seen(),
+            clients: slots.seats.told(),
             reserved: slots.seats.reserved(),
             max_listeners: slots.seats.limit(),
             free: slots.seats.free(),
@@ -191,7 +196,7 @@ impl MountStatus {
             server: mount.server.name.clone(),
             mount: mount.config.path.clone(),
             presence: mount.slots.presence().label(),
-            listeners: seats.seen(),
+            listeners: seats.told(),
             max_listeners: seats.limit(),
             reserved: seats.reserved(),
             free: verdict.free(mount),

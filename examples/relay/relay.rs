@@ -2,7 +2,7 @@
 //! soft note, and misbehaves on request.
 //!
 //! It serves the demo, the command line beside it, and the integration tests, which include this
-//! file as a module. Only what concerns listeners is here: no sources, no live feed.
+//! file as a module. Only what concerns listeners is here: no sources.
 //!
 //! ```ignore
 //! let vienna = Relay::builder().mount("/saal1.ogg", 50).start()?;
@@ -12,6 +12,7 @@
 #![expect(unreachable_pub, reason = "it is a module of whichever program includes it")]
 
 mod crc;
+pub mod feed;
 mod flac;
 mod ogg;
 mod serve;
@@ -31,6 +32,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use feed::Word;
 use state::{Fault, Mount, Request, Shared, Source};
 use station::Station;
 use stats::Document;
@@ -90,7 +92,7 @@ impl Builder {
         Self { clients: Some(limit), ..self }
     }
 
-    /// The account that reads `/admin/stats`; without one, nobody may.
+    /// The account that reads `/admin/stats` and the live feed; without one, nobody may.
     pub fn admin(self, user: &str, password: &str) -> Self {
         Self { admin: Some(format!("{user}:{password}")), ..self }
     }
@@ -193,6 +195,11 @@ impl Relay {
         self.shared.lock().polls
     }
 
+    /// Live feeds that are open.
+    pub fn feeds(&self) -> u64 {
+        self.shared.lock().feeds
+    }
+
     /// Every request so far, oldest first (of very many, the latest).
     pub fn requests(&self) -> Vec<Request> {
         self.shared.lock().requests.iter().cloned().collect()
@@ -211,6 +218,7 @@ impl Relay {
         if let Some(mount) = self.shared.lock().mounts.remove(path) {
             mount.close();
         }
+        self.shared.tell_feeds(Word::Changed);
     }
 
     /// Changes where a mount's sound comes from, for the listeners to come.
@@ -270,6 +278,21 @@ impl Relay {
         self.shared.lock().fault = None;
     }
 
+    /// Ends every live feed that is open; who asks for one gets it.
+    pub fn cut_feeds(&self) {
+        self.shared.tell_feeds(Word::Cut);
+    }
+
+    /// Lets every live feed that is open say nothing more.
+    pub fn hang_feeds(&self) {
+        self.shared.tell_feeds(Word::Hang);
+    }
+
+    /// Lets every live feed that is open say this, true or not, whole lines or not.
+    pub fn say_on_feeds(&self, text: &str) {
+        self.shared.tell_feeds(Word::Say(text.into()));
+    }
+
     /// Dies: every connection ends, and the port refuses new ones. Returns when that is so.
     pub async fn stop(&self) {
         let running = self.lock_running().take();
@@ -303,6 +326,8 @@ impl Relay {
         {
             before.close();
         }
+        drop(state);
+        self.shared.tell_feeds(Word::Changed);
     }
 
     #[expect(
@@ -310,10 +335,13 @@ impl Relay {
         reason = "who names a mount wrongly must not go on and draw conclusions"
     )]
     fn with_mount<T>(&self, path: &str, act: impl FnOnce(&mut Mount) -> T) -> T {
-        match self.shared.lock().mounts.get_mut(path) {
+        let told = match self.shared.lock().mounts.get_mut(path) {
             Some(mount) => act(mount),
             None => panic!("the relay at {} has no mount {path}", self.addr),
-        }
+        };
+        // Looking changes nothing, but a feed that finds nothing changed says nothing.
+        self.shared.tell_feeds(Word::Changed);
+        told
     }
 
     fn lock_running(&self) -> std::sync::MutexGuard<'_, Option<Running>> {

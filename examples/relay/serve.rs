@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::feed;
 use super::state::{Connection, Fault, Refusal, Request, START, Seat, Shared, wall_clock};
 use super::stats::{Document, MEDIA_TYPE};
 
@@ -86,7 +87,7 @@ async fn converse(
             },
         },
         "HEAD" => Answer::page(StatusCode::BAD_REQUEST, "unknown request"),
-        // Icecast's live feed wants the administrator, too; this relay has none to offer.
+        "STATS" if is_admin(shared, &request) => return feed::tell(shared, socket).await,
         "SOURCE" | "PUT" | "STATS" => Answer::unauthorized(),
         _ => return Ok(()), // Icecast closes without a word
     };

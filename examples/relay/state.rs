@@ -8,14 +8,19 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::feed::Word;
 use super::station::Station;
 use super::stats::{Document, MountView, View};
 
 /// How long an on-demand mount takes to fetch its stream, or to find out that it cannot.
 pub const START: Duration = Duration::from_millis(300);
+
+/// Words that a feed may be behind; one that is further behind looks at what is true now.
+const FEED_BACKLOG: usize = 256;
 
 /// Requests that are remembered; the oldest are forgotten first.
 const REQUESTS: usize = 20_000;
@@ -65,6 +70,7 @@ pub struct Shared {
     /// How much later than it happens the statistics tell of a listener.
     pub statistics_delay: Duration,
     state: Mutex<State>,
+    feeds: broadcast::Sender<Word>,
 }
 
 /// What the lock of [`Shared`] guards.
@@ -86,6 +92,8 @@ pub struct State {
     pub requests: VecDeque<Request>,
     /// Requests for statistics since the relay was built.
     pub polls: u64,
+    /// Live feeds that are open.
+    pub feeds: u64,
     /// Players that got no sound since the relay was built.
     pub refused: u64,
     connections: u64,
@@ -115,6 +123,10 @@ pub struct Mount {
 /// An open connection; dropping it ends its being counted.
 #[derive(Debug)]
 pub struct Connection(Arc<Shared>);
+
+/// An open live feed; dropping it ends its being counted.
+#[derive(Debug)]
+pub struct Open(Arc<Shared>);
 
 /// A listener's place on a mount; dropping it frees the place.
 #[derive(Debug)]
@@ -152,12 +164,28 @@ impl Shared {
             mounts: BTreeMap::new(),
             requests: VecDeque::new(),
             polls: 0,
+            feeds: 0,
             refused: 0,
             connections: 0,
             connections_ever: 0,
             listeners_ever: 0,
         };
-        Self { name, admin, statistics_delay, state: Mutex::new(state) }
+        let feeds = broadcast::Sender::new(FEED_BACKLOG);
+        Self { name, admin, statistics_delay, state: Mutex::new(state), feeds }
+    }
+
+    /// Reaches every live feed that is open, if there is one.
+    pub fn tell_feeds(&self, word: Word) {
+        // An error means that nobody listens.
+        drop(self.feeds.send(word));
+    }
+
+    /// Opens a live feed, for as long as the guard is kept.
+    pub fn open_feed(self: &Arc<Self>) -> (Open, broadcast::Receiver<Word>) {
+        self.lock().feeds += 1;
+        let words = self.feeds.subscribe();
+        self.tell_feeds(Word::Changed);
+        (Open(Arc::clone(self)), words)
     }
 
     /// The counts. Never held across an `await`.
@@ -201,6 +229,8 @@ impl Shared {
             from,
         };
         state.listeners_ever += 1;
+        drop(state);
+        self.tell_feeds(Word::Changed);
         Ok(seat)
     }
 
@@ -221,6 +251,7 @@ impl Shared {
             address: state.addr.map(|addr| addr.to_string()).unwrap_or_default(),
             server_start: state.began.1,
             sources: state.sources(now),
+            feeds: state.feeds,
             connections: state.connections_ever,
             listener_connections: state.listeners_ever,
             mounts: mounts.collect(),
@@ -326,6 +357,13 @@ impl Drop for Connection {
     }
 }
 
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.lock().feeds -= 1;
+        self.0.tell_feeds(Word::Changed);
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
@@ -339,6 +377,8 @@ impl Drop for Seat {
         if mount.real == 0 && mount.source != Source::Live {
             mount.started = None;
         }
+        drop(state);
+        self.shared.tell_feeds(Word::Changed);
     }
 }
 

@@ -28,6 +28,8 @@ pub struct View {
     pub server_start: SystemTime,
     /// Mounts that have a stream.
     pub sources: u64,
+    /// Live feeds that are open.
+    pub feeds: u64,
     /// Connections since it was started.
     pub connections: u64,
     /// Listeners since it was started.
@@ -103,12 +105,14 @@ impl Document {
 }
 
 impl View {
-    fn listeners(&self) -> u64 {
+    /// Listeners on all mounts.
+    pub fn listeners(&self) -> u64 {
         self.mounts.iter().map(|mount| mount.listeners).sum()
     }
 
-    fn clients(&self) -> u64 {
-        self.listeners() + self.sources
+    /// Clients of all kinds, but for those that ask and go.
+    pub fn clients(&self) -> u64 {
+        self.listeners() + self.sources + self.feeds
     }
 
     fn host(&self) -> &str {
@@ -122,7 +126,8 @@ impl View {
 }
 
 impl MountView {
-    fn limit_text(&self) -> String {
+    /// Its limit, in Icecast's words.
+    pub fn limit_text(&self) -> String {
         self.limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string())
     }
 

@@ -229,10 +229,13 @@ fn stats(fields: &mut Fields<'_>, findings: &mut Findings) -> Stats {
         username: fields.read("username", findings, values::text),
         password: password(fields, findings),
     };
-    if let Some(At { value: StatsSource::Admin, span }) = stats.source
-        && !credentials
-    {
-        let message = format!("`{}: admin` needs a password", fields.path("source"));
+    let needy = stats.source.and_then(|source| match source.value {
+        StatsSource::Admin => Some((source.span, "admin")),
+        StatsSource::Live => Some((source.span, "live")),
+        _ => None,
+    });
+    if let Some((span, name)) = needy.filter(|_| !credentials) {
+        let message = format!("`{}: {name}` needs a password", fields.path("source"));
         findings.problem(span, message, "add `password: ${NAME}` or `password_file: PATH`");
     }
     if let Some(username) = &stats.username

@@ -10,7 +10,7 @@ use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret;
 
 use crate::counters::PollResult;
@@ -114,10 +114,12 @@ impl Fetcher {
             StatsSource::Slots => vec![Document::Slots, Document::Load],
             StatsSource::Admin => vec![Document::Admin],
             StatsSource::StatusJson => vec![Document::StatusJson],
-            StatsSource::Auto if server.stats.credentials.is_some() => {
+            StatsSource::Auto | StatsSource::Live if server.stats.credentials.is_some() => {
                 vec![Document::Slots, Document::Admin, Document::Load, Document::StatusJson]
             }
-            StatsSource::Auto => vec![Document::Slots, Document::Load, Document::StatusJson],
+            StatsSource::Auto | StatsSource::Live => {
+                vec![Document::Slots, Document::Load, Document::StatusJson]
+            }
         };
         if !self.looks.is_multiple_of(LOOKS_UNTIL_BEST) {
             // A stable sort: what worked comes first, the rest keep their order.
@@ -141,7 +143,7 @@ async fn get(server: &Server, document: Document, timeout: Duration) -> Result<S
     {
         request = request.basic_auth(&account.username, Some(account.password.expose_secret()));
     }
-    let mut answer = request.send().await.map_err(|error| Failure::of(&error, &url))?;
+    let mut answer = ask(request).await.map_err(|error| Failure::of(&error, &url))?;
     let status = answer.status();
     let mut body = Vec::new();
     let whole = read(&mut answer, &mut body, &url).await;
@@ -157,6 +159,23 @@ async fn get(server: &Server, document: Document, timeout: Duration) -> Result<S
         Failure::odd(PollResult::Malformed, format!("{url} is no statistics: {error}"))
     })?;
     Ok(Seen::Report { report, source: document.name() })
+}
+
+/// Sends a request, and once more if its connection broke before an answer was made out.
+///
+/// A full Icecast refuses whoever connects, and if it does so before it was asked anything, the
+/// HTTP client takes the refusal for nonsense and drops it. Icecast then accepts nobody for 0.4 s,
+/// so that the second request waits there before the second refusal is made.
+async fn ask(request: RequestBuilder) -> Result<Response, reqwest::Error> {
+    let again = request.try_clone();
+    match (request.send().await, again) {
+        (Err(error), Some(again))
+            if error.is_request() && !error.is_connect() && !error.is_timeout() =>
+        {
+            again.send().await
+        }
+        (sent, _) => sent,
+    }
 }
 
 /// Reads what follows the head into `body`, which keeps what came before a failure.
@@ -175,9 +194,9 @@ fn contains(body: &[u8], text: &[u8]) -> bool {
     body.windows(text.len()).any(|window| window == text)
 }
 
-/// The two clients there are: one that can do TLS and one that needs no certificates to exist,
+/// The two clients there are, for looks and feeds: one that can do TLS and one that needs no certificates to exist,
 /// since building the former fails in an image without any.
-fn client(tls: bool) -> Result<&'static Client, &'static str> {
+pub(super) fn client(tls: bool) -> Result<&'static Client, &'static str> {
     static PLAIN: OnceLock<Result<Client, String>> = OnceLock::new();
     static TLS: OnceLock<Result<Client, String>> = OnceLock::new();
     let cell = if tls { &TLS } else { &PLAIN };
@@ -257,7 +276,7 @@ impl Failure {
 
     /// What a failed exchange says. What would fail a listener too is hard evidence; what our own
     /// machine lacks is none.
-    fn of(error: &reqwest::Error, url: &str) -> Self {
+    pub(super) fn of(error: &reqwest::Error, url: &str) -> Self {
         let mut cause: &dyn std::error::Error = error;
         let mut io = None;
         let mut certificate = false;

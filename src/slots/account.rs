@@ -52,6 +52,8 @@ struct Book {
     reported: Option<u64>,
     /// Units counted by the last good look.
     seen: u64,
+    /// Units that the relay's feed has told of since: for people alone.
+    heard: Option<u64>,
     /// Units that this look counted, or that were committed so early that it must have.
     base: u64,
     /// Units that arrived at the last look and may belong to promises made while it ran.
@@ -74,6 +76,7 @@ impl Account {
             terms,
             reported: None,
             seen: 0,
+            heard: None,
             base: 0,
             credit: 0,
             shut: false,
@@ -162,10 +165,16 @@ impl Account {
             }
         }
         book.seen = seen;
+        book.heard = None;
         book.reported = reported;
         book.shut = false;
         self.balance(&book);
         early
+    }
+
+    /// Notes what the relay's feed counts, until the next good look. Nothing is freed or ended by it.
+    pub(super) fn hear(&self, heard: u64) {
+        self.book().heard = Some(heard);
     }
 
     /// Has nothing free until the next good look.
@@ -208,6 +217,12 @@ impl Account {
     /// Units counted by the last good look.
     pub fn seen(&self) -> u64 {
         self.book().seen
+    }
+
+    /// Units in use as far as anybody told: by the last good look, or by the feed since.
+    pub fn told(&self) -> u64 {
+        let book = self.book();
+        book.heard.unwrap_or(book.seen)
     }
 
     /// Units promised that no look can have seen yet.

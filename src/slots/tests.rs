@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 const SETTLE: Duration = Duration::from_secs(5);
+const RULES: Rules = Rules { rise: 2, fall: 3, slow_start: Duration::ZERO, hold: false };
 
 fn at(seconds: f64) -> Moment {
     Duration::from_secs_f64(seconds)
@@ -496,5 +497,74 @@ proptest! {
         }
         prop_assert_eq!(world.ledger.mount.seats.reserved(), 0);
         prop_assert_eq!(world.ledger.reserve_all(), limit);
+    }
+}
+
+/// What a feed tells of `/x` and of the relay.
+fn heard(listeners: u64, clients: u64) -> Heard {
+    Heard { clients: Some(clients), listeners: HashMap::from([("/x".to_owned(), listeners)]) }
+}
+
+impl Ledger {
+    /// A look that the relay is too full for; its feed tells so many listeners and clients instead.
+    fn full(&self, now: Moment, listeners: u64, clients: u64) {
+        self.begin(now);
+        record_heard(&self.server, &self.listed(), &heard(listeners, clients));
+        self.server.judge(Evidence::Full, now, RULES);
+    }
+}
+
+#[test]
+fn of_a_full_relay_the_feeds_counts_are_told() {
+    let ledger = Ledger::new(limited(20), limited(10));
+    ledger.saw(ledger.begin(at(10.0)), 3);
+    ledger.full(at(40.0), 8, 12);
+    assert_eq!((ledger.mount.seats.told(), ledger.server.seats.told()), (8, 12));
+}
+
+#[test]
+fn a_good_look_ends_what_the_feed_told() {
+    let ledger = Ledger::new(UNLIMITED, limited(10));
+    ledger.full(at(10.0), 8, 12);
+    ledger.saw(ledger.begin(at(11.0)), 3);
+    assert_eq!(ledger.mount.seats.told(), 3);
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_feed_tells_of_a_full_relay_nobody_is_sent_there(
+        told in prop::collection::vec((any::<u64>(), any::<u64>()), 1..20),
+        server in prop::sample::select(vec![UNLIMITED, limited(20)]),
+        mount in prop::sample::select(vec![UNLIMITED, limited(10)]),
+    ) {
+        let ledger = Ledger::new(server, mount);
+        ledger.saw(ledger.begin(at(10.0)), 3);
+        ledger.server.judge(Evidence::Full, at(11.0), RULES);
+        for (second, (listeners, clients)) in (12_u32..).zip(told) {
+            ledger.full(at(f64::from(second)), listeners, clients);
+            prop_assert!(!ledger.reserve());
+        }
+    }
+
+    #[test]
+    fn whatever_a_feed_told_the_next_look_frees_what_it_would_have_freed_without(
+        sent in 0_u64..8,
+        told in prop::collection::vec((any::<u64>(), any::<u64>()), 0..5),
+        arrived in 0_u64..8,
+    ) {
+        let free = |told: &[(u64, u64)]| {
+            let ledger = Ledger::new(UNLIMITED, limited(20));
+            ledger.saw(ledger.begin(at(10.0)), 3);
+            for _ in 0..sent {
+                ledger.reserve();
+            }
+            ledger.server.judge(Evidence::Full, at(11.0), RULES);
+            for (listeners, clients) in told {
+                ledger.full(at(11.5), *listeners, *clients);
+            }
+            ledger.saw(ledger.begin(at(12.0)), 3 + arrived);
+            ledger.mount.seats.free()
+        };
+        prop_assert_eq!(free(&told), free(&[(3, 3)]));
     }
 }

@@ -114,12 +114,13 @@ fn write_servers(html: &mut String, servers: &[ServerStatus]) -> fmt::Result {
         let age = server.age_seconds.map_or_else(|| "–".to_owned(), |age| format!("{age:.1} s"));
         write!(
             html,
-            "<tr><td>{}<td>{}<td class=\"{class}\">{}<td>{}<td class=\"n\">{age}\
+            "<tr><td>{}<td>{}<td class=\"{class}\">{}<td>{}{}<td class=\"n\">{age}\
              <td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td>{}</tr>",
             Text(&server.name),
             server.state,
             server.health,
-            server.source.unwrap_or("–"),
+            Text(server.source.as_deref().unwrap_or("–")),
+            if server.live == Some(false) { ", <span class=\"bad\">feed lost</span>" } else { "" },
             server.clients,
             Count(server.max_listeners),
             server.redirected,

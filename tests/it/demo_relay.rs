@@ -369,6 +369,72 @@ async fn listeners_who_came_at_different_times_hear_the_same() {
     assert!(heard.iter().all(|page| page.body != last.body), "its frames count from another zero");
 }
 
+// The live feed
+
+/// Asks for the feed as the administrator.
+const STATS: &str = "STATS / HTTP/1.0\r\nAuthorization: Basic YWRtaW46cGFzcw==\r\n\r\n";
+
+/// Reads a feed until it has said `end`.
+async fn hear(feed: &mut TcpStream, end: &str) -> String {
+    let mut heard = Vec::new();
+    let read = async {
+        while !String::from_utf8_lossy(&heard).contains(end) {
+            assert_ne!(feed.read_buf(&mut heard).await.unwrap(), 0, "it ended before {end:?}");
+        }
+    };
+    timeout(PATIENCE, read).await.expect(end);
+    String::from_utf8(heard).unwrap()
+}
+
+#[tokio::test]
+async fn the_feed_tells_everything_and_then_what_changes() {
+    let relay = Relay::builder().mount("/saal1.ogg", 5).admin("admin", "pass").start().unwrap();
+    let mut feed = send(&relay, STATS).await;
+    let all = hear(&mut feed, "EVENT /saal1.ogg max_listeners 5\n").await;
+    assert!(all.starts_with("HTTP/1.0 200 OK\r\n\r\nEVENT global clients "), "{all}");
+    let listener = Listener::on(&relay, "/saal1.ogg").await;
+    hear(&mut feed, "EVENT /saal1.ogg listeners 1\n").await;
+    drop(listener);
+    hear(&mut feed, "EVENT /saal1.ogg listeners 0\n").await;
+    relay.remove_mount("/saal1.ogg");
+    hear(&mut feed, "EVENT /saal1.ogg null null\n").await;
+}
+
+#[tokio::test]
+async fn a_feed_that_is_open_goes_on_when_the_relay_is_full() {
+    let relay = Relay::builder().unlimited("/saal1.ogg").admin("admin", "pass").start().unwrap();
+    let mut feed = send(&relay, STATS).await;
+    hear(&mut feed, "max_listeners unlimited\n").await;
+    relay.set_clients(Some(0));
+    assert!(get(&relay, "/slots.xsl").await.contains("connection limit reached"));
+    relay.hold_listeners("/saal1.ogg", 3);
+    hear(&mut feed, "EVENT /saal1.ogg listeners 3\n").await;
+}
+
+#[tokio::test]
+async fn the_feed_counts_as_a_client() {
+    let relay = Relay::builder().admin("admin", "pass").start().unwrap();
+    let mut feed = send(&relay, STATS).await;
+    hear(&mut feed, "EVENT global clients 1\n").await;
+    assert!(slots(&relay).await.contains(r#"clients="1""#));
+}
+
+#[tokio::test]
+async fn only_the_administrator_gets_the_feed() {
+    let relay = Relay::builder().admin("admin", "other").start().unwrap();
+    assert!(ask(&relay, STATS).await.starts_with("HTTP/1.0 401 "));
+}
+
+#[tokio::test]
+async fn a_feed_that_is_cut_ends_and_the_next_begins_anew() {
+    let relay = Relay::builder().mount("/saal1.ogg", 5).admin("admin", "pass").start().unwrap();
+    let mut feed = send(&relay, STATS).await;
+    hear(&mut feed, "max_listeners 5\n").await;
+    relay.cut_feeds();
+    timeout(PATIENCE, feed.read_to_end(&mut Vec::new())).await.unwrap().unwrap();
+    hear(&mut send(&relay, STATS).await, "max_listeners 5\n").await;
+}
+
 /// More pages than a listener gets at once, so that some of them are waited for.
 const PAST_THE_BURST: usize = 60;
 

@@ -1,6 +1,7 @@
 //! Icecast's statistics, as Icecast 2.4.4 wrote them and as nobody should ever write them.
 
 mod large_documents;
+mod live_feed;
 mod properties;
 mod writers;
 

@@ -66,9 +66,8 @@ fn stats(
         Some(config::StatsSource::Slots) => StatsSource::Slots,
         Some(config::StatsSource::StatusJson) => StatsSource::StatusJson,
         Some(config::StatsSource::Admin) => StatsSource::Admin,
-        Some(
-            config::StatsSource::Live | config::StatsSource::Shoutcast | config::StatsSource::Probe,
-        ) => return None,
+        Some(config::StatsSource::Live) => StatsSource::Live,
+        Some(config::StatsSource::Shoutcast | config::StatsSource::Probe) => return None,
     };
     let url = stats.url.clone().or_else(|| server.url.clone())?.value;
     Some(Stats { source, url, credentials })

@@ -51,13 +51,14 @@ fn refuse_server(server: &Server, refuse: &mut impl FnMut(Option<Span>, &str, &s
     }
     let Some(source) = server.stats.source else { return };
     let name = match source.value {
-        StatsSource::Live => "live",
         StatsSource::Shoutcast => "shoutcast",
         StatsSource::Probe => "probe",
-        StatsSource::Auto | StatsSource::Slots | StatsSource::StatusJson | StatsSource::Admin => {
-            return;
-        }
+        StatsSource::Auto
+        | StatsSource::Live
+        | StatsSource::Slots
+        | StatsSource::StatusJson
+        | StatsSource::Admin => return,
     };
     let what = format!("`stats.source: {name}`");
-    refuse(Some(source.span), &what, "use `auto`, `slots`, `admin` or `status-json`");
+    refuse(Some(source.span), &what, "use `auto`, `live`, `slots`, `admin` or `status-json`");
 }

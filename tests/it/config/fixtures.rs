@@ -11,8 +11,8 @@ use icecast_balancer::fleet::compile::compile;
 
 use super::outside;
 
-const INVALID: usize = 126;
-const VALID: usize = 9;
+const INVALID: usize = 127;
+const VALID: usize = 10;
 
 #[test]
 fn every_invalid_file_is_refused_in_the_expected_words() {
