@@ -16,7 +16,7 @@ use http::header::{
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
@@ -98,6 +98,10 @@ impl Admin {
         }
     }
 
+    fn may_post(&self, peer: SocketAddr, headers: &HeaderMap) -> bool {
+        may_post(self.state.load().fleet.admin_token.as_ref(), peer, headers)
+    }
+
     async fn reload(&self) -> Answer {
         match self.reload.reload().await {
             Some(Outcome::Unchanged) => {
@@ -118,21 +122,6 @@ impl Admin {
             }
             None => answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stopping\n"),
         }
-    }
-
-    /// Whether a `POST` may be made by `peer` with these headers.
-    ///
-    /// A browser on the operator's own machine may be made to post by any site it visits; it then
-    /// names that site as `Origin`, which no tool does.
-    fn may_post(&self, peer: SocketAddr, headers: &HeaderMap) -> bool {
-        let token = self.state.load().fleet.admin_token.clone();
-        if let (Some(token), Some(offered)) = (token, headers.get(AUTHORIZATION)) {
-            // Comparing digests takes as long wherever the first difference is.
-            return bearer(offered).is_some_and(|offered| {
-                Sha256::digest(token.expose_secret()) == Sha256::digest(offered)
-            });
-        }
-        peer.ip().is_loopback() && !headers.contains_key(ORIGIN)
     }
 }
 
@@ -187,6 +176,20 @@ fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>
     answer
 }
 
+/// Whether a `POST` may be made by `peer` with these headers.
+///
+/// A browser on the operator's own machine may be made to post by any site it visits; it then
+/// names that site as `Origin`, which no tool does.
+fn may_post(token: Option<&SecretString>, peer: SocketAddr, headers: &HeaderMap) -> bool {
+    if let (Some(token), Some(offered)) = (token, headers.get(AUTHORIZATION)) {
+        // Comparing digests takes as long wherever the first difference is.
+        return bearer(offered).is_some_and(|offered| {
+            Sha256::digest(token.expose_secret()) == Sha256::digest(offered)
+        });
+    }
+    peer.ip().is_loopback() && !headers.contains_key(ORIGIN)
+}
+
 /// The token of an `Authorization`.
 fn bearer(authorization: &HeaderValue) -> Option<&str> {
     let (scheme, token) = authorization.to_str().ok()?.split_once(' ')?;
@@ -195,4 +198,41 @@ fn bearer(authorization: &HeaderValue) -> Option<&str> {
 
 fn broken(error: &dyn std::error::Error) -> Answer {
     answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("cannot tell: {error}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: &str = "127.0.0.1:4711";
+    const ELSEWHERE: &str = "192.0.2.7:4711";
+
+    fn allowed(token: Option<&str>, peer: &str, headers: &[(http::HeaderName, &str)]) -> bool {
+        let token = token.map(|token| SecretString::from(token.to_owned()));
+        let headers =
+            headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+        may_post(token.as_ref(), peer.parse().unwrap(), &headers)
+    }
+
+    #[test]
+    fn loopback_may_post_without_a_token_unless_a_site_made_it() {
+        assert!(allowed(None, HERE, &[]));
+        assert!(allowed(Some("sesame"), "[::1]:4711", &[]));
+        assert!(!allowed(None, HERE, &[(ORIGIN, "http://evil.example")]));
+    }
+
+    #[test]
+    fn others_need_the_token() {
+        assert!(!allowed(None, ELSEWHERE, &[]));
+        assert!(!allowed(Some("sesame"), ELSEWHERE, &[]));
+        assert!(!allowed(Some("sesame"), ELSEWHERE, &[(AUTHORIZATION, "Bearer open")]));
+        assert!(allowed(Some("sesame"), ELSEWHERE, &[(AUTHORIZATION, "Bearer sesame")]));
+    }
+
+    #[test]
+    fn no_token_opens_where_none_is_configured() {
+        for offered in ["Bearer ", "Bearer", "Bearer sesame"] {
+            assert!(!allowed(None, ELSEWHERE, &[(AUTHORIZATION, offered)]));
+        }
+    }
 }

@@ -8,7 +8,6 @@ pub mod compile;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -36,9 +35,6 @@ pub struct Fleet {
     pub streams: Vec<Stream>,
     /// Every path and alias, percent-decoded, with the stream it belongs to.
     pub paths: HashMap<String, StreamId>,
-    /// Files that were read besides the configuration itself (passwords, tokens); a change of one
-    /// of them is a change of the configuration.
-    pub secret_files: Vec<PathBuf>,
     /// What works, but deserves a word to the operator; one line each.
     pub warnings: Vec<String>,
 }

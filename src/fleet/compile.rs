@@ -41,13 +41,13 @@ pub fn compile(sources: &Sources, outside: &dyn Outside) -> Result<Fleet, Proble
 }
 
 /// `None` if anything was wrong.
-fn fleet(config: &Config, mut secrets: Secrets<'_>, findings: &mut Findings) -> Option<Fleet> {
+fn fleet(config: &Config, secrets: Secrets<'_>, findings: &mut Findings) -> Option<Fleet> {
     unbuilt::refuse(config, findings);
     let (listen, admin) = settings::addresses(config, findings);
     let admin_token =
         config.admin_token_file.as_ref().and_then(|file| secrets.file(file, findings));
     let poll = settings::poll(&config.poll, findings);
-    let servers = servers::servers(config, &mut secrets, findings);
+    let servers = servers::servers(config, &secrets, findings);
     let linked = streams::streams(config, &servers, findings);
     if !findings.is_empty() {
         return None;
@@ -62,7 +62,6 @@ fn fleet(config: &Config, mut secrets: Secrets<'_>, findings: &mut Findings) -> 
         servers: servers.into_iter().collect::<Option<_>>()?,
         streams: linked.streams,
         paths: linked.paths,
-        secret_files: secrets.into_files(),
         warnings: linked.warnings,
     })
 }

@@ -75,7 +75,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("smallvec", &["select"]),
     ("socket2", &["server"]),
     ("strsim", &["config"]),
-    ("tokio", &["app", "main", "poller", "queue", "reload", "server", "state"]),
+    ("tokio", &["app", "main", "poller", "queue", "redirect", "reload", "server", "state"]),
     ("tokio_util", &["admin", "app", "poller", "reload", "server"]),
     ("tracing", &["app", "main", "poller", "reload", "server"]),
     ("tracing_subscriber", &["cli", "main"]),

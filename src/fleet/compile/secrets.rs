@@ -8,28 +8,20 @@ use crate::config::findings::Findings;
 use crate::config::source::{At, Sources, Span};
 use crate::fleet::compile::Outside;
 
-/// Reads secrets and remembers the files.
+/// Reads secrets.
 pub(super) struct Secrets<'a> {
     sources: &'a Sources,
     outside: &'a dyn Outside,
-    files: Vec<PathBuf>,
 }
 
 impl<'a> Secrets<'a> {
     pub(super) fn new(sources: &'a Sources, outside: &'a dyn Outside) -> Self {
-        Self { sources, outside, files: Vec::new() }
+        Self { sources, outside }
     }
 
     /// The secret in a file, without the line break at its end.
-    pub(super) fn file(
-        &mut self,
-        file: &At<PathBuf>,
-        findings: &mut Findings,
-    ) -> Option<SecretString> {
+    pub(super) fn file(&self, file: &At<PathBuf>, findings: &mut Findings) -> Option<SecretString> {
         let path = self.sources.holding(file.span).beside(&file.value);
-        if !self.files.contains(&path) {
-            self.files.push(path.clone());
-        }
         let text = match self.outside.secret(&path) {
             Ok(text) => SecretString::from(text),
             Err(error) => {
@@ -85,11 +77,6 @@ impl<'a> Secrets<'a> {
             complete = false;
         }
         Some(whole).filter(|_| complete)
-    }
-
-    /// The files that were read, or should have been.
-    pub(super) fn into_files(self) -> Vec<PathBuf> {
-        self.files
     }
 
     fn variable(&self, name: &str, span: Span, findings: &mut Findings) -> Option<SecretString> {

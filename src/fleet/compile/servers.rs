@@ -11,7 +11,7 @@ const ADMIN_USER: &str = "admin";
 /// The servers in the file's order; `None` is one with a problem.
 pub(super) fn servers(
     config: &Config,
-    secrets: &mut Secrets<'_>,
+    secrets: &Secrets<'_>,
     findings: &mut Findings,
 ) -> Vec<Option<Server>> {
     if config.servers.key.is_none() {
@@ -23,7 +23,7 @@ pub(super) fn servers(
 
 fn server(
     server: &config::Server,
-    secrets: &mut Secrets<'_>,
+    secrets: &Secrets<'_>,
     findings: &mut Findings,
 ) -> Option<Server> {
     let stats = stats(server, secrets, findings);
@@ -44,11 +44,7 @@ fn server(
     })
 }
 
-fn stats(
-    server: &config::Server,
-    secrets: &mut Secrets<'_>,
-    findings: &mut Findings,
-) -> Option<Stats> {
+fn stats(server: &config::Server, secrets: &Secrets<'_>, findings: &mut Findings) -> Option<Stats> {
     let stats = &server.stats;
     let credentials = match &stats.password {
         None => None,
