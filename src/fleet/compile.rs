@@ -62,6 +62,9 @@ fn fleet(config: &Config, secrets: &Secrets<'_>, findings: &mut Findings) -> Opt
         servers: servers.into_iter().collect::<Option<_>>()?,
         streams: linked.streams,
         paths: linked.paths,
-        warnings: linked.warnings,
+        warnings: settings::warnings(&config.balance, findings)
+            .into_iter()
+            .chain(linked.warnings)
+            .collect(),
     })
 }
