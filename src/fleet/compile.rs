@@ -29,7 +29,7 @@ pub trait Outside {
 pub fn compile(sources: &Sources, outside: &dyn Outside) -> Result<Fleet, Problems> {
     let (config, mut findings) = config::read(sources);
     let secrets = Secrets::new(sources, outside);
-    let fleet = config.and_then(|config| fleet(&config, secrets, &mut findings));
+    let fleet = config.and_then(|config| fleet(&config, &secrets, &mut findings));
     match (fleet, findings.into_problems()) {
         (_, Some(problems)) => Err(problems),
         (Some(fleet), None) => Ok(fleet),
@@ -41,13 +41,13 @@ pub fn compile(sources: &Sources, outside: &dyn Outside) -> Result<Fleet, Proble
 }
 
 /// `None` if anything was wrong.
-fn fleet(config: &Config, secrets: Secrets<'_>, findings: &mut Findings) -> Option<Fleet> {
+fn fleet(config: &Config, secrets: &Secrets<'_>, findings: &mut Findings) -> Option<Fleet> {
     unbuilt::refuse(config, findings);
     let (listen, admin) = settings::addresses(config, findings);
     let admin_token =
         config.admin_token_file.as_ref().and_then(|file| secrets.file(file, findings));
     let poll = settings::poll(&config.poll, findings);
-    let servers = servers::servers(config, &secrets, findings);
+    let servers = servers::servers(config, secrets, findings);
     let linked = streams::streams(config, &servers, findings);
     if !findings.is_empty() {
         return None;
@@ -62,6 +62,9 @@ fn fleet(config: &Config, secrets: Secrets<'_>, findings: &mut Findings) -> Opti
         servers: servers.into_iter().collect::<Option<_>>()?,
         streams: linked.streams,
         paths: linked.paths,
-        warnings: linked.warnings,
+        warnings: settings::warnings(&config.balance, findings)
+            .into_iter()
+            .chain(linked.warnings)
+            .collect(),
     })
 }

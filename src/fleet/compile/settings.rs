@@ -133,6 +133,21 @@ pub(super) fn balance(balance: &config::Balance) -> Option<Balance> {
     })
 }
 
+/// The longest hold that every player sits through: MPlayer hangs up after 10 s and asks again.
+const PATIENCE_OF_PLAYERS: Duration = Duration::from_secs(9);
+
+/// What works in `balance`, but deserves a word.
+pub(super) fn warnings(balance: &config::Balance, findings: &Findings) -> Option<String> {
+    let wait = balance.wait.filter(|wait| wait.value > PATIENCE_OF_PLAYERS)?;
+    let place = findings.place(wait.span)?;
+    let longest = humantime::format_duration(wait.value);
+    let patience = humantime::format_duration(PATIENCE_OF_PLAYERS);
+    Some(format!(
+        "{place}: some players hang up before a `wait` of {longest} ends; all of them sit through \
+         {patience}"
+    ))
+}
+
 /// `limits`
 pub(super) fn limits(limits: &config::Limits) -> Limits {
     Limits {

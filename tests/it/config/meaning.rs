@@ -280,3 +280,14 @@ streams:
 ");
     assert_eq!(messages(&problems).len(), 1, "{problems}");
 }
+
+#[test]
+fn a_wait_longer_than_players_wait_deserves_a_word() {
+    let fleet = |wait| {
+        good(&format!("balance: {{wait: {wait}}}\nservers: {{v: 'http://v'}}\nstreams: {{/a: }}"))
+    };
+    assert_eq!(fleet("8s").warnings, [""; 0]);
+    let warnings = fleet("10s").warnings;
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].contains("balancer.yaml:1:17: some players hang up"), "{warnings:?}");
+}

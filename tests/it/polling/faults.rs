@@ -256,3 +256,33 @@ async fn a_head_without_an_end_is_malformed() {
     let balancer = Balancer::start(&stub.config(BUSY, STREAM)).await;
     until_polled(&balancer, "malformed").await;
 }
+
+#[tokio::test]
+async fn when_most_relays_fail_at_once_none_is_taken_for_down() {
+    let relays = [relay(100), relay(100), relay(100)];
+    let all: Vec<_> = relays.iter().collect();
+    let poll = "poll: {interval: 50ms, fast_interval: 50ms, timeout: 50ms, fall: 2}\n";
+    let balancer = Balancer::start(&format!("{poll}{}{STREAM}", servers(&all))).await;
+    for relay in &relays {
+        relay.hang_stats();
+    }
+    let timeouts = "icecast_balancer_server_polls_total{server=\"r0\",result=\"timeout\"}";
+    eventually("each would be down by now", async || {
+        balancer.metric(timeouts).await.is_some_and(|count| count > 10.0)
+    })
+    .await;
+    assert_eq!(balancer.metric("icecast_balancer_network_hold").await, Some(1.0));
+    assert_eq!(balancer.get("/saal1.ogg").await.status, 302);
+    let status = balancer.status().await;
+    let down = status["servers"].as_array().unwrap().iter().filter(|it| it["health"] == "down");
+    // The first to fail may have gone down before the others failed as well.
+    assert!(down.count() <= 1, "{status}");
+
+    for relay in &relays {
+        relay.heal();
+    }
+    eventually("the hold ends", async || {
+        balancer.metric("icecast_balancer_network_hold").await == Some(0.0)
+    })
+    .await;
+}
