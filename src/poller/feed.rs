@@ -2,8 +2,9 @@
 //! the relay is so full that it refuses them.
 //!
 //! What the feed says is a hint (`icecast::feed` tells why): when it says of a mount of ours what
-//! the ledger does not know yet, a look follows at once. Losing it loses nothing but that: looks go
-//! on at their own pace whatever the feed does.
+//! the ledger does not know yet, a look follows at once; and so it does when the feed ends, as the
+//! feed of a relay that dies. Losing it loses nothing but that: looks go on at their own pace
+//! whatever the feed does.
 //!
 //! Icecast drops what a slow reader does not take, so pieces are read as they come. Silence is
 //! normal on an idle relay; the HTTP client's TCP keepalive finds a peer that is gone.
@@ -324,6 +325,9 @@ impl Drop for Connection<'_> {
         self.slots.note(|notes| notes.live = false);
         let mut known = self.feed.known();
         *known = Known { full: known.full, ..Known::default() };
+        drop(known);
+        // It may have died: then nobody should be sent there until the next look is due.
+        self.feed.bell.notify_one();
     }
 }
 

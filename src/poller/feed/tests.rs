@@ -210,3 +210,10 @@ fn the_password_does_not_show() {
     let line = Line::wanted(&scene.snapshot, "vienna").expect("a feed is configured");
     assert!(!format!("{line:?}").contains("secret"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_feed_rings() {
+    let scene = scene();
+    drop(Connection::new(&scene.feed, scene.slots()));
+    assert!(timeout(GAP * 2, scene.feed.rung(Instant::now(), GAP)).await.is_ok());
+}
