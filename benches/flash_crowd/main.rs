@@ -54,8 +54,9 @@ use tokio::runtime::Runtime;
 
 use door::Policy;
 use options::Options;
-use scenario::{Scenario, Show};
+use scenario::Scenario;
 use station::Station;
+use story::Story;
 use support::lab::Lab;
 use table::Row;
 
@@ -74,7 +75,7 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let lab = Lab::new();
     let runtime = Runtime::new().expect("a runtime");
-    runtime.spawn(end_when_interrupted(lab.folder("interrupted", "root")));
+    runtime.spawn(end_when_interrupted(lab.folder("interrupt", "root")));
     if let Some(runs) = options.proof {
         return proof::run(&lab, &runtime, runs, options.write);
     }
@@ -94,9 +95,9 @@ fn compare(lab: &Lab, runtime: &Runtime, options: &Options) {
         for run in 1..=options.runs {
             for (policy, row) in policies.iter().zip(&mut rows) {
                 eprintln!("demand {demand}, run {run} of {}: {}", options.runs, policy.title);
-                let show = scenario.play(lab, runtime, &mut station, policy);
-                row.add(show.figures());
-                keep_first(&mut pictured, policy, show);
+                let story = scenario.play(lab, runtime, &mut station, policy);
+                row.add(story.figures());
+                keep_first(&mut pictured, policy, story);
             }
         }
         let table = table::render(&scenario, &rows);
@@ -110,20 +111,19 @@ fn compare(lab: &Lab, runtime: &Runtime, options: &Options) {
 }
 
 /// The picture shows the first run of each policy, whatever it was like.
-fn keep_first(pictured: &mut Vec<(&'static Policy, Show)>, policy: &'static Policy, show: Show) {
+fn keep_first(pictured: &mut Vec<(&'static Policy, Story)>, policy: &'static Policy, story: Story) {
     if !pictured.iter().any(|(other, _)| other.key == policy.key) {
-        pictured.push((policy, show));
+        pictured.push((policy, story));
     }
 }
 
-/// On Ctrl-C nothing is left behind. The kernel ends every program that this one started, since
-/// they are started so that they die with it.
+/// On Ctrl-C nothing is left behind: neither the lab, of which `in_lab` is a folder, nor any
+/// program, since all are started so that the kernel ends them with this one.
 #[expect(clippy::exit, reason = "Ctrl-C ends the benchmark wherever it is")]
 async fn end_when_interrupted(in_lab: PathBuf) {
     if tokio::signal::ctrl_c().await.is_ok() {
         let lab = in_lab.parent().expect("a folder of the lab");
-        let removed = std::fs::remove_dir_all(lab);
-        if let Err(error) = removed {
+        if let Err(error) = std::fs::remove_dir_all(lab) {
             eprintln!("{} is left: {error}", lab.display());
         }
         std::process::exit(130);

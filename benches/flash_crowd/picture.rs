@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::crowd::What;
 use crate::door::Policy;
-use crate::scenario::{DRAINED, KILLED, Show};
+use crate::scenario::{DRAINED, KILLED};
 use crate::story::Story;
 
 const WIDTH: f64 = 960.0;
@@ -53,8 +53,8 @@ const STYLE: &str = "
 ";
 
 /// Draws one panel for each policy.
-pub(crate) fn draw(shows: &[(&'static Policy, Show)]) -> String {
-    let rows = shows.len().div_ceil(COLUMNS) as f64;
+pub(crate) fn draw(stories: &[(&'static Policy, Story)]) -> String {
+    let rows = stories.len().div_ceil(COLUMNS) as f64;
     let height = HEAD + rows * (PANEL.1 + GAP) - GAP + MARGIN;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
@@ -63,21 +63,21 @@ pub(crate) fn draw(shows: &[(&'static Policy, Show)]) -> String {
          policy</title>\n<style>{STYLE}</style>\n\
          <rect class=\"page\" width=\"{WIDTH}\" height=\"{height}\" rx=\"8\"/>\n"
     );
-    head(&mut svg, shows);
-    for (at, (policy, show)) in shows.iter().enumerate() {
+    head(&mut svg, stories);
+    for (at, (policy, story)) in stories.iter().enumerate() {
         let (column, row) = ((at % COLUMNS) as f64, (at / COLUMNS) as f64);
         let x = MARGIN + column * (PANEL.0 + GAP);
         let y = HEAD + row * (PANEL.1 + GAP);
         writeln!(svg, "<g transform=\"translate({x} {y})\">").unwrap();
-        panel(&mut svg, policy, &show.story);
+        panel(&mut svg, policy, story);
         svg.push_str("</g>\n");
     }
     svg.push_str("</svg>\n");
     svg
 }
 
-fn head(svg: &mut String, shows: &[(&'static Policy, Show)]) {
-    let Some((_, Show { story })) = shows.first() else { return };
+fn head(svg: &mut String, stories: &[(&'static Policy, Story)]) {
+    let Some((_, story)) = stories.first() else { return };
     writeln!(
         svg,
         "<text class=\"title\" x=\"{MARGIN}\" y=\"36\">The same crowds on the same {} Icecast relays \
@@ -85,7 +85,7 @@ fn head(svg: &mut String, shows: &[(&'static Policy, Show)]) {
         story.relays, story.slots_each
     )
     .unwrap();
-    let turned_away = shows.iter().any(|(_, show)| show.figures().turned_away > 0.0);
+    let turned_away = stories.iter().any(|(_, story)| story.figures().turned_away > 0.0);
     let legend = [
         ("relay", "a relay's listeners"),
         ("killed", "the one that dies"),

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use crate::crowd::Crowd;
 use crate::door::Policy;
 use crate::station::Station;
-use crate::story::{Closure, Figures, Story};
+use crate::story::{Closure, Story};
 use crate::support::lab::Lab;
 
 /// When everything happens, in milliseconds since the doors opened.
@@ -33,11 +33,6 @@ pub(crate) struct Scenario {
     late: u64,
 }
 
-/// What was seen of one policy.
-pub(crate) struct Show {
-    pub(crate) story: Story,
-}
-
 impl Scenario {
     /// The first talk fills half of all slots. `demand` is what holds after the second one, for the
     /// relays that are left, and for half of the slots on the relay that comes back: it was dead
@@ -59,14 +54,14 @@ impl Scenario {
         self.first + self.second + self.late
     }
 
-    /// Puts `policy` through it.
+    /// Puts `policy` through it, and tells what happened.
     pub(crate) fn play(
         &self,
         lab: &Lab,
         runtime: &Runtime,
         station: &mut Station,
         policy: &Policy,
-    ) -> Show {
+    ) -> Story {
         station.wait_until_empty();
         let door = policy.open(lab, runtime, station);
         let mut crowd = Crowd::new(door.entrance(), station.addresses());
@@ -86,22 +81,14 @@ impl Scenario {
             Closure { relay: KILLED, from: millis(KILL), until: millis(BACK) },
             Closure { relay: DRAINED, from: millis(DRAIN), until: millis(END) },
         ];
-        let story = Story {
+        Story {
             relays: station.relays(),
             slots_each: station.slots_each,
             risen: millis(KILL),
             end: millis(END),
             closures,
             events: crowd.disperse(runtime),
-        };
-        Show { story }
-    }
-}
-
-impl Show {
-    /// What it comes to.
-    pub(crate) fn figures(&self) -> Figures {
-        self.story.figures()
+        }
     }
 }
 
