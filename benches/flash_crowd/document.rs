@@ -30,7 +30,7 @@ pub(crate) fn circumstances() -> String {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
     format!(
-        "Measured on {}: {model}, {cores} cores, Linux {}; {}; {}; icecast-balancer {} ({profile} build).\n",
+        "Measured on {}: {model}, {cores} cores, Linux {}; {}; {}; icecast-balancer {} ({profile} build).",
         first_line("date", &["-u", "+%F"]),
         first_line("uname", &["-r"]),
         first_line("icecast2", &["-v"]),

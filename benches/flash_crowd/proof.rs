@@ -68,7 +68,10 @@ pub(crate) fn run(lab: &Lab, runtime: &Runtime, runs: u32, write: bool) -> ExitC
     println!("\n{verdict}");
     if write {
         let lines = proofs.lines.join("\n");
-        let text = format!("{}\n```text\n{lines}\n\n{verdict}\n```", circumstances());
+        let text = format!(
+            "{}\n\n<details><summary>{verdict}</summary>\n\n```text\n{lines}\n```\n\n</details>",
+            circumstances()
+        );
         write_section("proof", &text);
     }
     if proofs.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
