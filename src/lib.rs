@@ -4,7 +4,7 @@
 //!
 //! - What is written and what it means: [`problem`], [`config`], [`files`], [`fleet`].
 //! - What relays say: [`icecast`].
-//! - What is remembered: [`counters`], [`slots`], [`state`].
+//! - What is remembered: [`counters`], [`slots`], [`recent`], [`state`].
 //! - Who gets the next listener, and who waits: [`select`], [`waiting`].
 //! - What is shown: [`metrics`], [`status`].
 //! - What runs: [`poller`], [`reload`], [`server`], [`redirect`], [`admin`].
@@ -23,6 +23,7 @@ pub mod clock;
 pub mod counters;
 pub mod player;
 pub mod queue;
+pub mod recent;
 pub mod select;
 pub mod slots;
 pub mod state;

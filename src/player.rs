@@ -2,11 +2,15 @@
 
 use std::fmt;
 
+use crate::fleet::ServerId;
+
 /// What matters of a listener's player.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Client {
     /// Connections it opens to a relay while the first still counts, at least 1.
     pub connections: u64,
+    /// The server that it was sent to a moment ago, and seems to have come back from.
+    pub came_from: Option<ServerId>,
 }
 
 /// Why nobody gets the listener.
@@ -22,7 +26,7 @@ pub enum Refusal {
 
 impl Client {
     /// A player of which nothing is known.
-    pub const ANY: Self = Self { connections: 1 };
+    pub const ANY: Self = Self { connections: 1, came_from: None };
 }
 
 impl fmt::Display for Refusal {

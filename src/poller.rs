@@ -218,7 +218,12 @@ fn matters(slots: &ServerSlots, mounts: &[Listed<'_>]) -> bool {
 
 /// Under a tenth is free: a leaver's slot will be wanted.
 fn nearly_full(account: &Account) -> bool {
-    matches!((account.free(), account.room()), (Some(free), Some(room)) if free < room.div_ceil(10))
+    match (account.free(), account.room()) {
+        (Some(free), Some(room)) => free < room.div_ceil(10),
+        // Without a limit that is known, and shut: its relay refuses even looks.
+        (Some(free), None) => free == 0,
+        (None, _) => false,
+    }
 }
 
 fn tell_change(server: &Server, before: Health, after: Health, failure: Option<&Failure>) {

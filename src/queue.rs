@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn two(connections: u64) -> Client {
-        Client { connections }
+        Client { connections, came_from: None }
     }
 
     #[tokio::test(start_paused = true)]

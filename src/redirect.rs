@@ -9,7 +9,7 @@ mod request;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -48,11 +48,10 @@ impl Redirector {
 }
 
 impl Service for Redirector {
-    async fn answer(&self, request: Request<Incoming>, _peer: SocketAddr) -> Answer {
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
         let began = Instant::now();
         let (head, _body_is_never_read) = request.into_parts();
-        let step =
-            CHANCE.with_borrow_mut(|rng| decide(&self.state.load(), &head, self.state.now(), rng));
+        let step = CHANCE.with_borrow_mut(|rng| decide(&self.state, &head, peer.ip(), rng));
         let reply = match step {
             Step::Told(reply) => reply,
             Step::Paced(reply, pause) => {
@@ -102,12 +101,16 @@ struct Guest {
 }
 
 /// What one request is told. Takes the slot that a redirect promises, and counts for the stream.
-fn decide(snapshot: &Snapshot, head: &Parts, now: Moment, rng: &mut fastrand::Rng) -> Step {
-    let ask = match request::check(head) {
+fn decide(state: &State, head: &Parts, address: IpAddr, rng: &mut fastrand::Rng) -> Step {
+    let mut ask = match request::check(head) {
         Ok(ask) => ask,
         Err(reply) => return Step::Told(reply),
     };
+    let snapshot = &state.load();
+    let now = state.now();
     let Some(stream) = stream_at(snapshot, ask.path) else { return Step::Told(Reply::NotFound) };
+    let visitor = state.recent.visitor(address, ask.agent, stream);
+    ask.client.came_from = state.recent.last(visitor, now);
     // A player that only wants to know takes no slot.
     let take = head.method == Method::GET;
     if take && snapshot.queue(stream).is_some_and(|queue| queue.waiting() > 0) {
@@ -121,6 +124,7 @@ fn decide(snapshot: &Snapshot, head: &Parts, now: Moment, rng: &mut fastrand::Rn
         Decision::Mount(mount) => {
             if take {
                 mount.redirects.increment();
+                state.recent.sent(visitor, mount.config.server, now);
                 pause = turn(snapshot, &mount, now);
             }
             Reply::Found(with_query(&mount.config.location, ask.query))

@@ -49,6 +49,8 @@ pub struct Rank {
     pub tier: u32,
     /// Whether its stream is proven.
     pub proof: Proof,
+    /// Whether the player has just come back from there.
+    pub came_from: bool,
 }
 
 /// How much the numbers of a relay can be trusted.
@@ -240,7 +242,12 @@ pub fn judge(
     let doubt = if in_doubt { 0.5 } else { 1.0 };
     Verdict::Candidate(Candidate {
         at,
-        rank: Rank { trust, tier: mount.config.tier, proof: proof(mount) },
+        rank: Rank {
+            trust,
+            tier: mount.config.tier,
+            proof: proof(mount),
+            came_from: client.came_from == Some(mount.config.server),
+        },
         weight: f64::from(mount.config.weight) * allowance * doubt,
         load: mount.slots.seats.load(),
         free: standing.free,

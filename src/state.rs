@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use crate::counters::{Counter, Outcomes, Totals};
 use crate::fleet::{Fleet, Headroom, Mount, Server, ServerId, Stream, StreamId};
 use crate::queue::Queue;
+use crate::recent::Recent;
 use crate::slots::{Listed, Moment, MountSlots, ServerSlots, Terms, seats_terms};
 
 /// The handle that everybody shares.
@@ -26,6 +27,8 @@ pub struct State {
     reloads: Mutex<Reloads>,
     /// Whether our own network is taken to be at fault.
     network_hold: AtomicBool,
+    /// Who was sent where within the last seconds.
+    pub recent: Recent,
     /// What is counted beside streams and servers.
     pub totals: Totals,
 }
@@ -118,6 +121,7 @@ impl State {
             started: Instant::now(),
             reloads: Mutex::default(),
             network_hold: AtomicBool::new(false),
+            recent: Recent::default(),
             totals: Totals::default(),
         }
     }

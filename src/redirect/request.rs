@@ -21,6 +21,8 @@ pub(super) struct Ask<'a> {
     pub(super) query: Option<&'a str>,
     /// What the request says of the player.
     pub(super) client: Client,
+    /// What it says the player's program is.
+    pub(super) agent: &'a [u8],
 }
 
 /// The longest query string that is passed on, in bytes: consent strings of advertisers run to
@@ -59,15 +61,15 @@ pub(super) fn check(head: &Parts) -> Result<Ask<'_>, Reply> {
     if !is_printable(path) || !query.is_none_or(is_printable) {
         return Err(Reply::Bad("the request's target must be printable ASCII; percent-encode it"));
     }
-    Ok(Ask { path, query, client: client(&head.headers) })
+    let agent = head.headers.get(USER_AGENT).map_or(&[][..], HeaderValue::as_bytes);
+    Ok(Ask { path, query, client: client(agent), agent })
 }
 
 /// VLC and xine connect to the relay a second time while it still counts the first connection, and
 /// fail on a relay that has but one slot for them.
-fn client(headers: &HeaderMap) -> Client {
-    let agent = headers.get(USER_AGENT).map_or(&[][..], HeaderValue::as_bytes);
+fn client(agent: &[u8]) -> Client {
     let twice = [&b"VLC/"[..], b"xine/"].into_iter().any(|name| agent.starts_with(name));
-    Client { connections: if twice { 2 } else { 1 } }
+    Client { connections: if twice { 2 } else { 1 }, came_from: None }
 }
 
 /// Whether a body follows the head, or is said to.

@@ -137,10 +137,19 @@ fn a_player_that_opens_two_connections_is_not_sent_to_a_last_slot() {
     let mut scene = scene(TWO);
     scene.saw("vienna", vec![mount("/x", 9, 10)]);
     scene.saw("berlin", vec![mount("/x", 0, 3)]);
-    scene.client = Client { connections: 2 };
+    scene.client = Client { connections: 2, ..Client::ANY };
     assert_eq!([scene.ask(), scene.ask()], ["berlin", "full"]);
     scene.client = Client::ANY;
     assert_eq!(scene.ask_times(3, "full"), 1);
+}
+
+#[test]
+fn who_comes_back_from_a_relay_is_sent_to_another_if_there_is_one() {
+    let mut scene = scene(TWO);
+    scene.saw("vienna", vec![mount("/x", 0, 100)]);
+    scene.saw("berlin", vec![mount("/x", 0, 1)]);
+    scene.client = Client { came_from: Some(0), ..Client::ANY };
+    assert_eq!([scene.ask(), scene.ask()], ["berlin", "vienna"]);
 }
 
 #[test]

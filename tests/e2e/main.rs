@@ -13,6 +13,7 @@
     reason = "a test stops at the first thing that goes wrong, and says which"
 )]
 
+mod crowd;
 mod demo;
 mod failure;
 mod metrics;

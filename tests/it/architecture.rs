@@ -20,10 +20,11 @@ const MODULES: &[(&str, &[&str])] = &[
     ("icecast", &[]),
     // Memory: what is counted, seen and promised.
     ("counters", &[]),
-    ("player", &[]),
+    ("player", &["fleet"]),
     ("queue", &["player"]),
     ("slots", &["counters", "fleet", "icecast"]),
-    ("state", &["counters", "fleet", "queue", "slots"]),
+    ("recent", &["fleet", "slots"]),
+    ("state", &["counters", "fleet", "queue", "recent", "slots"]),
     // Pure again: who gets the next listener. And the usher, who hands out what is free.
     ("select", &["fleet", "player", "slots", "state"]),
     ("waiting", &["fleet", "player", "queue", "select", "slots", "state"]),

@@ -6,7 +6,7 @@ mod hostile;
 use std::collections::BTreeSet;
 
 use crate::relay::Relay;
-use crate::support::{Answer, Balancer, Wire, first_answer, number, servers};
+use crate::support::{Answer, Balancer, Wire, first_answer, number, raw, servers};
 
 /// A relay with `/saal1.ogg` for `limit` listeners, and a balancer with that stream and `more`.
 async fn one_relay(limit: u64, more: &str) -> (Relay, Balancer) {
@@ -356,4 +356,23 @@ async fn every_request_is_counted_by_its_outcome() {
         let series = format!("icecast_balancer_requests_total{{outcome=\"{outcome}\"}}");
         assert_eq!(balancer.metric(&series).await, Some(count), "{outcome}");
     }
+}
+
+#[tokio::test]
+async fn a_player_who_comes_back_at_once_is_sent_to_another_relay() {
+    let busy = Relay::builder().mount("/saal1.ogg", 100).start().unwrap();
+    busy.hold_listeners("/saal1.ogg", 50);
+    let empty = Relay::builder().mount("/saal1.ogg", 100).start().unwrap();
+    let yaml = format!("{}streams: {{/saal1.ogg: }}\n", servers(&[&busy, &empty]));
+    let balancer = Balancer::start(&yaml).await;
+    let ask = async |agent: &str| {
+        let request = format!(
+            "GET /saal1.ogg HTTP/1.1\r\nHost: x\r\nUser-Agent: {agent}\r\nConnection: close\r\n\r\n"
+        );
+        raw(balancer.public, &request).await.location().to_owned()
+    };
+    let (busy, empty) = (format!("{}/saal1.ogg", busy.url()), format!("{}/saal1.ogg", empty.url()));
+    assert_eq!(ask("one").await, empty);
+    assert_eq!(ask("one").await, busy, "it found nothing at the first one, it seems");
+    assert_eq!(ask("another").await, empty);
 }
