@@ -1,7 +1,7 @@
 //! The crowd: people who come at given moments, ask, follow, listen, and come again when their
 //! relay dies. It remembers what happened to everybody.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -77,7 +77,8 @@ impl Crowd {
     /// Lets people come at these moments.
     pub(crate) fn expect(&mut self, runtime: &Runtime, arrivals: impl Iterator<Item = Duration>) {
         for at in arrivals {
-            self.people.spawn_on(person(Arc::clone(&self.memory), at), runtime.handle());
+            let person = person(Arc::clone(&self.memory), home(self.people.len()), at);
+            self.people.spawn_on(person, runtime.handle());
         }
     }
 
@@ -102,10 +103,16 @@ impl Crowd {
     }
 }
 
+/// Everybody has an address of their own, as at home; all of them are on loopback.
+fn home(person: usize) -> Ipv4Addr {
+    let number = u32::try_from(person).expect("a small crowd");
+    Ipv4Addr::from_bits(Ipv4Addr::new(127, 16, 0, 1).to_bits() + number)
+}
+
 /// Comes, and comes again each time its relay dies.
-async fn person(memory: Arc<Memory>, at: Duration) {
+async fn person(memory: Arc<Memory>, home: Ipv4Addr, at: Duration) {
     sleep_until((memory.opened + at).into()).await;
-    while visit(&memory).await {
+    while visit(&memory, home).await {
         // Players that come back do so within a second; a few hundred never agree on the moment.
         sleep(Duration::from_millis(fastrand::u64(0..1000))).await;
     }
@@ -113,14 +120,14 @@ async fn person(memory: Arc<Memory>, at: Duration) {
 
 /// One visit. Returns whether the person was cut off, and wants to come again; who was refused
 /// goes away, since plain players do not try again.
-async fn visit(memory: &Memory) -> bool {
+async fn visit(memory: &Memory, home: Ipv4Addr) -> bool {
     let came = Instant::now();
     let deadline = (came + PATIENCE).into();
-    let Some(mut relay) = way_in(memory, deadline).await else { return false };
+    let Some(mut relay) = way_in(memory, home, deadline).await else { return false };
     memory.note(What::Sent { relay });
     let mut tried = 1;
     let answer = loop {
-        match timeout_at(deadline, ask(memory.relays[relay])).await {
+        match timeout_at(deadline, ask(memory.relays[relay], home)).await {
             // With a list of addresses, a player takes the next one if nobody is at home.
             Ok(Err(_)) if memory.entrance.is_name() && tried < memory.relays.len() => {
                 memory.note(What::PassedOn { relay });
@@ -151,14 +158,14 @@ async fn visit(memory: &Memory) -> bool {
 }
 
 /// The relay that the next one is sent to; `None` if there is none.
-async fn way_in(memory: &Memory, deadline: tokio::time::Instant) -> Option<usize> {
+async fn way_in(memory: &Memory, home: Ipv4Addr, deadline: tokio::time::Instant) -> Option<usize> {
     let balancer = match memory.entrance {
         Entrance::Name => {
             return Some(memory.lookups.fetch_add(1, Ordering::Relaxed) % memory.relays.len());
         }
         Entrance::Balancer(balancer) => balancer,
     };
-    let what = match timeout_at(deadline, ask(balancer)).await {
+    let what = match timeout_at(deadline, ask(balancer, home)).await {
         Ok(Ok(Answer::Redirect(to))) => {
             return memory.relays.iter().position(|relay| *relay == to);
         }

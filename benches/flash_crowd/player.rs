@@ -1,10 +1,10 @@
 //! What a media player does on the wire: it asks, follows, and reads.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::icecast::MOUNT;
 
@@ -21,9 +21,12 @@ pub(crate) enum Answer {
 /// More of a head than any answer here has.
 const LONGEST_HEAD: usize = 8 * 1024;
 
-/// Asks `server` for the stream. An error is a connection that failed, or ended without an answer.
-pub(crate) async fn ask(server: SocketAddr) -> io::Result<Answer> {
-    let mut connection = TcpStream::connect(server).await?;
+/// Asks `server` for the stream, from the address `home`. An error is a connection that failed, or
+/// ended without an answer.
+pub(crate) async fn ask(server: SocketAddr, home: Ipv4Addr) -> io::Result<Answer> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((home, 0).into())?;
+    let mut connection = socket.connect(server).await?;
     let request = format!(
         "GET {MOUNT} HTTP/1.1\r\nHost: {server}\r\nUser-Agent: flash-crowd\r\nAccept: */*\r\n\
          Connection: close\r\n\r\n"
