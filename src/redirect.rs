@@ -217,6 +217,3 @@ fn refused(refusal: Refusal) -> Outcome {
         Refusal::Unreachable => Outcome::Unreachable,
     }
 }
-
-#[cfg(test)]
-mod tests;
