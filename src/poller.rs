@@ -149,12 +149,18 @@ async fn look(
         Ok(Seen::Report { .. }) => (PollResult::Ok, Evidence::Good),
         Ok(Seen::Full) => (PollResult::HttpStatus, Evidence::Full),
         // A crowd that a full relay refuses, one in 0.4 s, holds up the looks in its midst.
-        Err(failure) if failure.result == PollResult::Timeout && feed.vouches(now) => {
+        Err(failure)
+            if failure.result == PollResult::Timeout
+                && (feed.vouches(now) || slots.refused_lately(now)) =>
+        {
             (failure.result, Evidence::Full)
         }
         Err(failure) => (failure.result, failure.evidence),
     };
     slots.polls.of(result).increment();
+    if matches!(seen, Ok(Seen::Full)) {
+        slots.refuse(now);
+    }
     let rules = Rules {
         rise: poll.rise,
         fall: poll.fall,

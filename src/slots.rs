@@ -48,6 +48,9 @@ pub struct ServerSlots {
     health: health::Cell,
     /// When the last good look began, in milliseconds; [`NEVER`] before the first.
     last_good: AtomicU64,
+    /// When it said last that it is full to its last client, in milliseconds; [`NEVER`] since a
+    /// good look.
+    refused: AtomicU64,
     /// Whether it was asked at all.
     asked: AtomicBool,
     /// Whether those who are sent do not arrive.
@@ -122,6 +125,9 @@ pub struct Listed<'a> {
 
 const NEVER: u64 = u64::MAX;
 
+/// How long the word of a relay that it is full is taken for the reason why looks at it time out.
+const REFUSAL_LASTS: Duration = Duration::from_secs(30);
+
 /// Claims what a listener will occupy in every account, or in none of them: `connections` slots of
 /// the mount and of the server, and `bitrate` of its bandwidth.
 ///
@@ -190,6 +196,7 @@ pub fn record(
     server.seats.observe(look.began, clients_of(report), total.early, None, settle);
     server.bandwidth.observe(look.began, total.bits, total.early_bits, None, settle);
     server.last_good.store(millis(look.began), Relaxed);
+    server.refused.store(NEVER, Relaxed);
 }
 
 /// Enters what a relay's feed told, in place of a look that the relay was too full to allow.
@@ -263,6 +270,7 @@ impl ServerSlots {
             arrived: Counter::default(),
             health: health::Cell::default(),
             last_good: AtomicU64::new(NEVER),
+            refused: AtomicU64::new(NEVER),
             asked: AtomicBool::new(false),
             arrivals_missing: AtomicBool::new(false),
             arrivals: Mutex::default(),
@@ -286,6 +294,21 @@ impl ServerSlots {
             self.last_good.store(millis(now), Relaxed);
         }
         self.health.advance(evidence, now, rules)
+    }
+
+    /// Learns that it said itself to be full to its last client.
+    pub fn refuse(&self, now: Moment) {
+        self.refused.store(millis(now), Relaxed);
+    }
+
+    /// Whether it said lately that it is full, and has let no look in since. Then a look that
+    /// waits in vain most likely waits in the crowd that is being refused; and as nobody is sent
+    /// there anyway, no harm is done if it does not.
+    pub fn refused_lately(&self, now: Moment) -> bool {
+        match self.refused.load(Relaxed) {
+            NEVER => false,
+            at => now.saturating_sub(Duration::from_millis(at)) <= REFUSAL_LASTS,
+        }
     }
 
     /// Whether a look at it has ended, well or not.

@@ -276,6 +276,17 @@ fn a_server_that_refuses_looks_because_it_is_full_has_nothing_free_until_it_answ
 }
 
 #[test]
+fn a_refusal_is_remembered_for_a_while_and_until_a_look_is_let_in() {
+    let ledger = Ledger::new(UNLIMITED, UNLIMITED);
+    assert!(!ledger.server.refused_lately(at(1.0)));
+    ledger.server.refuse(at(1.0));
+    assert!(ledger.server.refused_lately(at(31.0)));
+    assert!(!ledger.server.refused_lately(at(31.1)));
+    ledger.saw(ledger.begin(at(2.0)), 0);
+    assert!(!ledger.server.refused_lately(at(2.0)));
+}
+
+#[test]
 fn new_terms_keep_what_was_seen_and_promised() {
     let ledger = Ledger::new(UNLIMITED, limited(10));
     ledger.saw(ledger.begin(at(1.0)), 4);

@@ -37,6 +37,24 @@ async fn a_relay_at_its_global_limit_is_full_and_not_down() {
 }
 
 #[tokio::test]
+async fn a_full_relay_that_has_no_time_for_looks_is_full_and_not_down() {
+    let relay = Relay::builder().clients(50).mount("/saal1.ogg", 100).start().unwrap();
+    let poll = "poll: {interval: 20ms, fast_interval: 20ms, timeout: 50ms}\n";
+    let balancer = Balancer::start(&format!("{poll}{}{STREAM}", servers(&[&relay]))).await;
+    relay.hold_listeners("/saal1.ogg", 49);
+    until_polled(&balancer, "http_status").await;
+    // At its limit this relay refuses even while it hangs; below it, a look gets no answer.
+    relay.hang();
+    relay.hold_listeners("/saal1.ogg", 30);
+    eventually("it would be down by now", async || polls(&balancer, "timeout").await > 10.0).await;
+    assert_eq!(server(&balancer).await["health"], "up");
+    assert!(balancer.get("/saal1.ogg").await.body.starts_with("full: "));
+
+    relay.heal();
+    eventually("it is used again", async || balancer.get("/saal1.ogg").await.status == 302).await;
+}
+
+#[tokio::test]
 async fn a_relay_that_stays_full_stays_up() {
     let relay = Relay::builder().clients(50).mount("/saal1.ogg", 100).start().unwrap();
     let impatient = "poll: {interval: 20ms, fast_interval: 20ms, stale_after: 100ms}\n";
