@@ -147,10 +147,14 @@ fn decide(state: &State, head: &Parts, address: IpAddr, rng: &mut fastrand::Rng)
     if pause.is_zero() { Step::Told(reply) } else { Step::Paced(reply, pause) }
 }
 
+/// No player is held back longer for its turn, whatever `settle` is: some hang up after ten
+/// seconds.
+const LONGEST_TURN: Duration = Duration::from_secs(5);
+
 /// How long to hold back a redirect, so that a crowd does not overrun the relay's accept queue. The
 /// reservation runs meanwhile, and half of its time must be left to arrive.
 fn turn(snapshot: &Snapshot, mount: &MountView<'_>, now: Moment) -> Duration {
-    let longest = snapshot.fleet.balance.settle / 2;
+    let longest = (snapshot.fleet.balance.settle / 2).min(LONGEST_TURN);
     mount.server_slots.pace.turn(mount.server.max_joins_per_second, now, longest)
 }
 
