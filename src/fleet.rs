@@ -182,6 +182,8 @@ pub enum StatsSource {
     Admin,
     /// `/status-json.xsl`, which tells no limits.
     StatusJson,
+    /// What SHOUTcast tells, in version 2 or 1.
+    Shoutcast,
 }
 
 /// A user and a password.

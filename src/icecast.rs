@@ -1,7 +1,7 @@
 //! Icecast's statistics in, one [`Report`] out.
 //!
-//! Icecast tells its listener counts in several documents; each has a parser here and all of them
-//! give the same [`Report`]. Nothing a relay sends is trusted: numbers are read leniently, one
+//! Icecast tells its listener counts in several documents; each has a parser here, as has what
+//! SHOUTcast tells, and all of them give the same [`Report`]. Nothing a relay sends is trusted: numbers are read leniently, one
 //! broken mount costs only itself, and a document that is not statistics is [`Malformed`].
 //!
 //! # How numbers are read
@@ -25,6 +25,7 @@
 
 pub mod admin;
 pub mod feed;
+pub mod shoutcast;
 pub mod slots;
 pub mod status_json;
 

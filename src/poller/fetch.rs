@@ -10,6 +10,7 @@ use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use reqwest::header::USER_AGENT;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret;
 
@@ -52,18 +53,23 @@ pub(super) struct Failure {
     why: String,
 }
 
-/// A statistics document of Icecast, in order of preference.
+/// A statistics document of Icecast, in order of preference, and those of SHOUTcast 2 and 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Document {
     Slots,
     Load,
     Admin,
     StatusJson,
+    Statistics,
+    Seven,
 }
 
 /// Every so many looks `auto` begins with the best document again: it may have been installed, or
 /// have failed for a moment only.
 const LOOKS_UNTIL_BEST: u32 = 30;
+
+/// A browser, to SHOUTcast 1; it looks no further than the first word.
+const BROWSER: &str = concat!("Mozilla/5.0 (icecast-balancer/", env!("CARGO_PKG_VERSION"), ")");
 
 /// A relay's answer may not be larger: some 5,000 mounts.
 const MAX_BODY: usize = 1 << 20;
@@ -114,6 +120,7 @@ impl Fetcher {
             StatsSource::Slots => vec![Document::Slots, Document::Load],
             StatsSource::Admin => vec![Document::Admin],
             StatsSource::StatusJson => vec![Document::StatusJson],
+            StatsSource::Shoutcast => vec![Document::Statistics, Document::Seven],
             StatsSource::Auto | StatsSource::Live if server.stats.credentials.is_some() => {
                 vec![Document::Slots, Document::Admin, Document::Load, Document::StatusJson]
             }
@@ -142,6 +149,10 @@ async fn get(server: &Server, document: Document, timeout: Duration) -> Result<S
         && let Some(account) = &server.stats.credentials
     {
         request = request.basic_auth(&account.username, Some(account.password.expose_secret()));
+    }
+    if document == Document::Seven {
+        // It shows its numbers to browsers, and plays to everybody else.
+        request = request.header(USER_AGENT, BROWSER);
     }
     let mut answer = ask(request).await.map_err(|error| Failure::of(&error, &url))?;
     let status = answer.status();
@@ -230,6 +241,8 @@ impl Document {
             Self::Load => "/load.xsl",
             Self::Admin => "/admin/stats",
             Self::StatusJson => "/status-json.xsl",
+            Self::Statistics => "/statistics",
+            Self::Seven => "/7.html",
         }
     }
 
@@ -240,6 +253,8 @@ impl Document {
             Self::Load => "load.xsl",
             Self::Admin => "admin",
             Self::StatusJson => "status-json",
+            Self::Statistics => "shoutcast",
+            Self::Seven => "shoutcast 1",
         }
     }
 
@@ -248,6 +263,8 @@ impl Document {
             Self::Slots | Self::Load => icecast::slots::slots(body),
             Self::Admin => icecast::admin::admin(body),
             Self::StatusJson => icecast::status_json::status_json(body),
+            Self::Statistics => icecast::shoutcast::statistics(body),
+            Self::Seven => icecast::shoutcast::seven(body),
         }
     }
 }
@@ -268,6 +285,9 @@ impl Failure {
             }
             (StatusCode::NOT_FOUND, Document::Slots | Document::Load) => {
                 (PollResult::HttpStatus, "is slots.xsl in the relay's webroot?")
+            }
+            (_, Document::Statistics | Document::Seven) => {
+                (PollResult::HttpStatus, "is this a SHOUTcast server?")
             }
             _ => (PollResult::HttpStatus, "is this an Icecast server?"),
         };

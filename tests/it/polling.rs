@@ -3,6 +3,7 @@
 mod faults;
 mod looks;
 mod mounts;
+mod shoutcast;
 mod sources;
 mod stub;
 

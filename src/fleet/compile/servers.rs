@@ -63,7 +63,8 @@ fn stats(server: &config::Server, secrets: &Secrets<'_>, findings: &mut Findings
         Some(config::StatsSource::StatusJson) => StatsSource::StatusJson,
         Some(config::StatsSource::Admin) => StatsSource::Admin,
         Some(config::StatsSource::Live) => StatsSource::Live,
-        Some(config::StatsSource::Shoutcast | config::StatsSource::Probe) => return None,
+        Some(config::StatsSource::Shoutcast) => StatsSource::Shoutcast,
+        Some(config::StatsSource::Probe) => return None,
     };
     let url = stats.url.clone().or_else(|| server.url.clone())?.value;
     Some(Stats { source, url, credentials })

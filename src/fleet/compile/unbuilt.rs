@@ -49,16 +49,8 @@ fn refuse_server(server: &Server, refuse: &mut impl FnMut(Option<Span>, &str, &s
         }
         Some(At { value: Family::Any, .. }) | None => {}
     }
-    let Some(source) = server.stats.source else { return };
-    let name = match source.value {
-        StatsSource::Shoutcast => "shoutcast",
-        StatsSource::Probe => "probe",
-        StatsSource::Auto
-        | StatsSource::Live
-        | StatsSource::Slots
-        | StatsSource::StatusJson
-        | StatsSource::Admin => return,
-    };
-    let what = format!("`stats.source: {name}`");
-    refuse(Some(source.span), &what, "use `auto`, `live`, `slots`, `admin` or `status-json`");
+    if let Some(At { value: StatsSource::Probe, span }) = server.stats.source {
+        let help = "use `auto`, `live`, `slots`, `admin`, `status-json` or `shoutcast`";
+        refuse(Some(span), "`stats.source: probe`", help);
+    }
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use icecast_balancer::icecast::Activity::{Active, Idle};
 use icecast_balancer::icecast::Limit::{Listeners, Unlimited};
 use icecast_balancer::icecast::admin::admin;
+use icecast_balancer::icecast::shoutcast::{seven, statistics};
 use icecast_balancer::icecast::slots::slots;
 use icecast_balancer::icecast::status_json::status_json;
 use icecast_balancer::icecast::{Malformed, MountReport, Report};
@@ -76,11 +77,13 @@ proptest! {
 }
 
 /// Each parser with what makes a document its own.
-const FRAMES: [(Parser, &[u8], &[u8]); 4] = [
+const FRAMES: [(Parser, &[u8], &[u8]); 6] = [
     (slots, b"<slots>", b"</slots>"),
     (slots, b"<load>", b"</load>"),
     (admin, b"<icestats>", b"</icestats>"),
     (status_json, b"{\"icestats\":", b"}"),
+    (statistics, b"<SHOUTCASTSERVER><STREAMSTATS>", b"</STREAMSTATS></SHOUTCASTSERVER>"),
+    (seven, b"<body>", b"</body>"),
 ];
 
 fn documents(scene: &Scene) -> [(Parser, &'static [u8]); 4] {
