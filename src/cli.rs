@@ -15,7 +15,7 @@ use tracing_subscriber::filter::LevelFilter;
     args_conflicts_with_subcommands = true,
     after_help = "Without a command, `serve` is meant.\n\n\
         Signals: SIGTERM and SIGINT stop after requests under way are answered, \
-        SIGHUP reads the configuration again."
+        SIGHUP reads the configuration again and opens the access log anew."
 )]
 pub struct Arguments {
     /// What to do.
@@ -62,6 +62,13 @@ pub struct Serve {
         default_value = "info"
     )]
     pub log_level: String,
+
+    /// Where each request is written down: a file, or `-` for standard output
+    ///
+    /// A file is made if it is not there, added to if it is, and opened anew at SIGHUP. Of an
+    /// address only the network is written. With `--log-format json` each line is a JSON object.
+    #[arg(long, value_name = "PATH")]
+    pub access_log: Option<PathBuf>,
 }
 
 impl Serve {
