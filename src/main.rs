@@ -64,7 +64,7 @@ fn run_with(arguments: &Serve, log: &Log) -> u8 {
     let access = match open_access_log(arguments) {
         Ok(access) => access,
         Err(error) => {
-            error!("the access log cannot be written: {error}");
+            error!("{error}");
             return FAILED;
         }
     };
@@ -95,16 +95,18 @@ impl Logs {
     }
 }
 
-fn open_access_log(arguments: &Serve) -> io::Result<Option<AccessLog>> {
+fn open_access_log(arguments: &Serve) -> Result<Option<AccessLog>, String> {
+    let Some(path) = &arguments.access_log else { return Ok(None) };
     let style = match arguments.log_format {
         LogFormat::Text => Style::Text,
         LogFormat::Json => Style::Json,
     };
-    let open = |path: &PathBuf| match path.to_str() {
+    let log = match path.to_str() {
         Some("-") => AccessLog::on_stdout(style),
         _ => AccessLog::in_file(path, style),
     };
-    arguments.access_log.as_ref().map(open).transpose()
+    log.map(Some)
+        .map_err(|error| format!("cannot write the access log {}: {error}", path.display()))
 }
 
 fn serve(

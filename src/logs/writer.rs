@@ -44,7 +44,7 @@ const BATCH: usize = 64 * 1024;
 const BUSY: Duration = Duration::from_millis(10);
 
 /// Losses are told at most so often.
-const BETWEEN_WORDS: Duration = Duration::from_secs(10);
+const BETWEEN_WORDS: Duration = Duration::from_secs(1);
 
 /// Everybody who may administer the machine may read a log, nobody else.
 const MODE: u32 = 0o640;

@@ -1,6 +1,10 @@
 //! The program from its start to its end: what it prints, how it stops, what it never tells.
 
+mod access_log;
+mod deaf;
+mod hostile;
 mod logs;
+mod lossy;
 pub(crate) mod program;
 mod secrets;
 mod stop;
