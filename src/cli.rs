@@ -33,7 +33,7 @@ pub enum Command {
     /// Run the balancer (the default)
     ///
     /// Exit code: 0 after SIGTERM or SIGINT, 2 if the configuration is bad, 1 if a port cannot be
-    /// taken.
+    /// taken or the access log not be written.
     Serve(Serve),
     /// Check configurations without running
     ///
@@ -48,7 +48,7 @@ pub struct Serve {
     #[arg(short, long, value_name = "PATH", default_value = "balancer.yaml")]
     pub config: PathBuf,
 
-    /// How log lines look
+    /// How lines of the log and of the access log look
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 
@@ -66,7 +66,7 @@ pub struct Serve {
     /// Where each request is written down: a file, or `-` for standard output
     ///
     /// A file is made if it is not there, added to if it is, and opened anew at SIGHUP. Of an
-    /// address only the network is written. With `--log-format json` each line is a JSON object.
+    /// address only the network is written.
     #[arg(long, value_name = "PATH")]
     pub access_log: Option<PathBuf>,
 }

@@ -193,7 +193,7 @@ fn every_command_tells_its_version() {
 fn every_command_tells_how_it_is_used() {
     for (arguments, words) in [
         (&["--help"][..], ["serve", "check", "SIGHUP", "balancer.yaml"]),
-        (&["serve", "--help"], ["--config", "--log-format", "--log-level", "Exit code: 0"]),
+        (&["serve", "--help"], ["--config", "--log-format", "--access-log", "Exit code: 0"]),
         (&["check", "--help"], ["[FILE]...", "--format", "github", "Exit code: 0"]),
     ] {
         let output = run(arguments);
