@@ -15,18 +15,22 @@ static SEARCHED: AtomicUsize = AtomicUsize::new(0);
 /// A canary's beginning in every form that secrets travel in.
 static DISGUISES: LazyLock<Vec<String>> = LazyLock::new(|| {
     let each = |form: fn(u8) -> String| CANARY.bytes().map(form).collect::<Vec<_>>();
+    // As `Debug` shows bytes.
+    let listed =
+        |text: &str| text.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ");
     // Base64 depends on how many bytes stand before, and its ends on what does.
     let shifted = (0..3).map(|before| {
         let all = STANDARD.encode(["x".repeat(before).as_str(), CANARY].concat());
         let whole = (before + CANARY.len()) / 3 * 4;
         all[before.div_ceil(3) * 4..whole].to_owned()
     });
+    let shifted: Vec<_> = shifted.flat_map(|text| [listed(&text), text]).collect();
     let plain = [
         CANARY.to_owned(),
         each(|byte| format!("%{byte:02x}")).concat(),
         each(|byte| format!("%{byte:02X}")).concat(),
         each(|byte| format!("{byte:02x}")).concat(),
-        each(|byte| byte.to_string()).join(", "),
+        listed(CANARY),
     ];
     plain.into_iter().chain(shifted).collect()
 });
@@ -59,6 +63,7 @@ fn a_canary_is_found_in_every_disguise() {
         "canary-literal\\/1".to_owned(),
         format!("{:?}", "canary-literal/1".as_bytes()),
         format!("Basic {}", user("admin")),
+        format!("{:?}", user("admin").into_bytes()),
         format!("Basic {}", user("source")),
         format!("Basic {}", user("hackme23")),
         STANDARD.encode("canary-literal/1"),
