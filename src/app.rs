@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 
 use crate::admin::Admin;
 use crate::clock::unix_now;
+use crate::logs::AccessLog;
 use crate::poller;
 use crate::redirect::Redirector;
 use crate::reload::{Loaded, ReloadHandle, Reloader};
@@ -32,6 +33,7 @@ pub struct App {
     reload: ReloadHandle,
     public: Vec<std::net::TcpListener>,
     admin: std::net::TcpListener,
+    log: Option<AccessLog>,
 }
 
 /// The runtimes that work is divided between, so that neither side starves the other.
@@ -81,7 +83,13 @@ impl App {
             reloads.watching = true;
         });
         let (reloader, reload) = Reloader::new(path, Arc::clone(&state), loaded.trace);
-        Ok(Self { state, reloader, reload, public, admin })
+        Ok(Self { state, reloader, reload, public, admin, log: None })
+    }
+
+    /// Has each request of players written down, if there is a log for it.
+    #[must_use]
+    pub fn with_access_log(self, log: Option<AccessLog>) -> Self {
+        Self { log, ..self }
     }
 
     /// The addresses players are served on; the ports that were got where 0 was asked for.
@@ -118,7 +126,8 @@ impl App {
         let mut working = JoinSet::new();
 
         for listener in self.public {
-            let service = Arc::new(Redirector::new(Arc::clone(&self.state)));
+            let service = Redirector::new(Arc::clone(&self.state));
+            let service = Arc::new(service.with_access_log(self.log.clone()));
             let task =
                 serve(listener, service, Arc::clone(&players), leaving.clone(), PLAYERS_DRAIN);
             serving.spawn_on(named("public port", task), &runtimes.public);
@@ -148,10 +157,8 @@ impl App {
         match broken.flatten() {
             None => Ok(()),
             Some(Ok(task)) => Err(Ended(task)),
-            Some(Err(cause)) => {
-                error!(%cause, "a task broke");
-                Err(Ended("a task"))
-            }
+            // What it says of a panic may quote what was being worked on.
+            Some(Err(_cause)) => Err(Ended("a task")),
         }
     }
 }

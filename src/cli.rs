@@ -15,7 +15,7 @@ use tracing_subscriber::filter::LevelFilter;
     args_conflicts_with_subcommands = true,
     after_help = "Without a command, `serve` is meant.\n\n\
         Signals: SIGTERM and SIGINT stop after requests under way are answered, \
-        SIGHUP reads the configuration again."
+        SIGHUP reads the configuration again and opens the access log anew."
 )]
 pub struct Arguments {
     /// What to do.
@@ -33,7 +33,7 @@ pub enum Command {
     /// Run the balancer (the default)
     ///
     /// Exit code: 0 after SIGTERM or SIGINT, 2 if the configuration is bad, 1 if a port cannot be
-    /// taken.
+    /// taken or the access log not be written.
     Serve(Serve),
     /// Check configurations without running
     ///
@@ -48,7 +48,7 @@ pub struct Serve {
     #[arg(short, long, value_name = "PATH", default_value = "balancer.yaml")]
     pub config: PathBuf,
 
-    /// How log lines look
+    /// How lines of the log and of the access log look
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 
@@ -62,6 +62,13 @@ pub struct Serve {
         default_value = "info"
     )]
     pub log_level: String,
+
+    /// Where each request is written down: a file, or `-` for standard output
+    ///
+    /// A file is made if it is not there, added to if it is, and opened anew at SIGHUP. Of an
+    /// address only the network is written.
+    #[arg(long, value_name = "PATH")]
+    pub access_log: Option<PathBuf>,
 }
 
 impl Serve {

@@ -82,7 +82,25 @@ pub struct Totals {
     pub reloads_unchanged: Counter,
 }
 
+/// What is counted of the process as a whole, whichever balancers run in it.
+#[derive(Debug)]
+pub struct Process {
+    /// Lines of any log that could not be written.
+    pub log_lines_dropped: Counter,
+    /// Panics, each of which is a fault of this program.
+    pub panics: Counter,
+}
+
+/// The counts of this process: a panic, and what is lost of a log that everything writes to, belong
+/// to no configuration.
+pub static PROCESS: Process = Process { log_lines_dropped: Counter::new(), panics: Counter::new() };
+
 impl Counter {
+    /// Nothing counted yet.
+    const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
     /// One more.
     pub fn increment(&self) {
         self.add(1);

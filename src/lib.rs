@@ -4,7 +4,7 @@
 //!
 //! - What is written and what it means: [`problem`], [`config`], [`files`], [`fleet`].
 //! - What relays say: [`icecast`].
-//! - What is remembered: [`counters`], [`slots`], [`recent`], [`state`].
+//! - What is remembered: [`counters`], [`slots`], [`recent`], [`state`]; and for later, [`logs`].
 //! - Who gets the next listener, and who waits: [`select`], [`waiting`].
 //! - What is shown: [`metrics`], [`status`].
 //! - What runs: [`poller`], [`reload`], [`server`], [`redirect`], [`admin`].
@@ -21,6 +21,7 @@ pub mod icecast;
 
 pub mod clock;
 pub mod counters;
+pub mod logs;
 pub mod player;
 pub mod queue;
 pub mod recent;

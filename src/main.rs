@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 use icecast_balancer::app::{App, Runtimes};
 use icecast_balancer::cli::{Arguments, Check, Command, LogFormat, ReportFormat, Serve};
+use icecast_balancer::logs::{AccessLog, Log, Style, panics};
 use icecast_balancer::problem::Problems;
 use icecast_balancer::reload::{self, ReloadHandle};
 use sd_notify::NotifyState;
@@ -18,6 +19,10 @@ use tracing::{error, info, warn};
 
 const BAD_CONFIG: u8 = 2;
 const FAILED: u8 = 1;
+
+/// How long the end of the program waits for what is still to be written of its logs. Who reads it
+/// may have stopped.
+const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// Signals this close together are one.
 const ECHO: Duration = Duration::from_millis(50);
@@ -31,27 +36,84 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Serve) -> ExitCode {
-    if let Err(error) = log_to_stderr(arguments) {
-        complain(&format!("error: --log-level or RUST_LOG: {error}\n"));
-        return ExitCode::from(FAILED);
+    let log = match Log::on_stderr(arguments.log_format == LogFormat::Json) {
+        Ok(log) => log,
+        Err(error) => {
+            complain(&format!("error: no log can be written: {error}\n"));
+            return ExitCode::from(FAILED);
+        }
+    };
+    let code = run_with(arguments, &log);
+    log.finish(LAST_LINES);
+    ExitCode::from(code)
+}
+
+fn run_with(arguments: &Serve, log: &Log) -> u8 {
+    if let Err(error) = log_to(log, arguments) {
+        log.say(&format!("error: --log-level or RUST_LOG: {error}"));
+        return FAILED;
     }
+    panics::watch();
     let loaded = match reload::load(&arguments.config) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            report_at_start(arguments, &problems);
-            return ExitCode::from(BAD_CONFIG);
+            report_at_start(arguments, log, &problems);
+            return BAD_CONFIG;
         }
     };
-    match serve(arguments.config.clone(), loaded) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(cause) => {
-            error!("{cause}");
-            ExitCode::from(FAILED)
+    let access = match open_access_log(arguments) {
+        Ok(access) => access,
+        Err(error) => {
+            error!("{error}");
+            return FAILED;
         }
+    };
+    let logs = Logs { log: log.clone(), access };
+    let served = serve(arguments.config.clone(), loaded, &logs);
+    if let Err(cause) = &served {
+        error!("{cause}");
+    }
+    logs.finish();
+    if served.is_ok() { 0 } else { FAILED }
+}
+
+/// Everything that lines are written to.
+#[derive(Clone)]
+struct Logs {
+    log: Log,
+    access: Option<AccessLog>,
+}
+
+impl Logs {
+    /// Waits until what was told is written, but not long.
+    fn finish(&self) {
+        // It tells the log what it lost.
+        if let Some(access) = &self.access {
+            access.finish(LAST_LINES);
+        }
+        self.log.finish(LAST_LINES);
     }
 }
 
-fn serve(config: PathBuf, loaded: reload::Loaded) -> Result<(), Box<dyn std::error::Error>> {
+fn open_access_log(arguments: &Serve) -> Result<Option<AccessLog>, String> {
+    let Some(path) = &arguments.access_log else { return Ok(None) };
+    let style = match arguments.log_format {
+        LogFormat::Text => Style::Text,
+        LogFormat::Json => Style::Json,
+    };
+    let log = match path.to_str() {
+        Some("-") => AccessLog::on_stdout(style),
+        _ => AccessLog::in_file(path, style),
+    };
+    log.map(Some)
+        .map_err(|error| format!("cannot write the access log {}: {error}", path.display()))
+}
+
+fn serve(
+    config: PathBuf,
+    loaded: reload::Loaded,
+    logs: &Logs,
+) -> Result<(), Box<dyn std::error::Error>> {
     // Answering players must not wait for polls, nor polls for a crowd of players.
     let public = runtime(Builder::new_multi_thread().thread_name("public"))?;
     let control = runtime(Builder::new_multi_thread().worker_threads(1).thread_name("control"))?;
@@ -60,7 +122,7 @@ fn serve(config: PathBuf, loaded: reload::Loaded) -> Result<(), Box<dyn std::err
         // Before anybody can know that this program runs: a signal that nobody awaits kills it.
         let mut hangup = signal(SignalKind::hangup())?;
         let mut stops = Stops::new()?;
-        let app = App::bind(config, loaded)?;
+        let app = App::bind(config, loaded)?.with_access_log(logs.access.clone());
         for address in app.public_addresses() {
             info!("players are served on http://{address}");
         }
@@ -68,12 +130,17 @@ fn serve(config: PathBuf, loaded: reload::Loaded) -> Result<(), Box<dyn std::err
             info!("status and metrics are on http://{address}");
         }
         let reload = app.reload_handle();
+        let access = logs.access.clone();
         tokio::spawn(async move {
             while hangup.recv().await.is_some() {
+                if let Some(access) = &access {
+                    access.reopen();
+                }
                 on_hangup(&reload).await;
             }
         });
-        let stop = async {
+        let logs = logs.clone();
+        let stop = async move {
             info!("{}", stops.next().await);
             tell_systemd(NotifyState::Stopping);
             tokio::spawn(async move {
@@ -86,7 +153,7 @@ fn serve(config: PathBuf, loaded: reload::Loaded) -> Result<(), Box<dyn std::err
                 let Err(_elapsed) = timeout(ECHO, echoes).await;
                 // A second word means that somebody has no patience left.
                 stops.next().await;
-                leave_at_once();
+                leave_at_once(&logs);
             });
         };
         tell_systemd(NotifyState::Ready);
@@ -132,8 +199,9 @@ async fn on_hangup(reload: &ReloadHandle) {
 }
 
 #[expect(clippy::exit, reason = "asked twice to end, the program does not wait for anything")]
-fn leave_at_once() {
+fn leave_at_once(logs: &Logs) {
     warn!("asked twice to stop: leaving requests unanswered");
+    logs.finish();
     std::process::exit(i32::from(FAILED));
 }
 
@@ -174,28 +242,23 @@ fn check(arguments: &Check) -> ExitCode {
     if problems.is_none() { ExitCode::SUCCESS } else { ExitCode::from(BAD_CONFIG) }
 }
 
-fn report_at_start(arguments: &Serve, problems: &Problems) {
+fn report_at_start(arguments: &Serve, log: &Log, problems: &Problems) {
     match arguments.log_format {
-        LogFormat::Text => {
-            let report = problems.human(io::stderr().is_terminal());
-            complain(&format!("{report}\n"));
-        }
+        LogFormat::Text => log.say(&problems.human(log.is_coloured())),
         LogFormat::Json => error!("{problems}"),
     }
 }
 
 /// A log that cannot be written is no reason to panic: the library would, if told to report it.
-fn log_to_stderr(arguments: &Serve) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+fn log_to(log: &Log, arguments: &Serve) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let filter = arguments.log_filter()?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(log.clone())
         .log_internal_errors(false);
     match arguments.log_format {
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
-        LogFormat::Text => {
-            subscriber.with_ansi(io::stderr().is_terminal()).with_target(false).try_init()
-        }
+        LogFormat::Text => subscriber.with_ansi(log.is_coloured()).with_target(false).try_init(),
     }
 }
 

@@ -9,7 +9,7 @@ use metrics::{Key, Label, Level, Metadata, Recorder, SharedString};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use metrics_process::Collector;
 
-use crate::counters::{Histogram, Outcome, PollResult};
+use crate::counters::{Histogram, Outcome, PROCESS, PollResult};
 use crate::fleet::{ServerState, WhenFull};
 use crate::player::Client;
 use crate::select::{Trust, Verdict, verdicts};
@@ -27,6 +27,7 @@ pub fn render(state: &State, connections: &Connections, now: Moment) -> String {
     sheet.servers(&snapshot, now);
     sheet.streams(&snapshot, now);
     sheet.connections(connections);
+    sheet.process();
     metrics::with_local_recorder(&sheet.recorder, || {
         let process = Collector::default();
         process.describe();
@@ -50,6 +51,11 @@ const COUNTERS: &[(&str, &str)] = &[
     ("server_arrived_total", "Listeners seen to arrive on a server's mounts."),
     ("config_reloads_total", "Attempts to reload the configuration, by result."),
     ("shed_total", "Connections and requests turned away to protect the service."),
+    (
+        "log_lines_dropped_total",
+        "Lines of the log and of the access log that could not be written.",
+    ),
+    ("panics_total", "Panics, each of which is a fault of this program."),
 ];
 
 /// Name and help of each gauge.
@@ -223,6 +229,11 @@ impl Sheet {
         let idle = connections.open().saturating_sub(busy);
         self.gauge("connections", &[("state", "active")], busy as f64);
         self.gauge("connections", &[("state", "idle")], idle as f64);
+    }
+
+    fn process(&self) {
+        self.counter("log_lines_dropped_total", &[], PROCESS.log_lines_dropped.get());
+        self.counter("panics_total", &[], PROCESS.panics.get());
     }
 
     fn counter(&self, name: &str, labels: &[(&'static str, &str)], value: u64) {

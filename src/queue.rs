@@ -31,8 +31,17 @@ struct Ticket {
     call: oneshot::Sender<Call>,
 }
 
-/// What a player is told at last: the `Location`, its slot taken, or why there is none.
-pub type Call = Result<HeaderValue, Refusal>;
+/// What a player is told at last: where to go, its slot taken, or why there is none.
+pub type Call = Result<Invitation, Refusal>;
+
+/// Where a player goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invitation {
+    /// The `Location` it is sent to.
+    pub location: HeaderValue,
+    /// The server that is there; `None` for a URL elsewhere.
+    pub server: Option<Box<str>>,
+}
 
 /// A place in a queue, as the player sees it. Dropped, it is given up.
 #[derive(Debug)]
@@ -107,8 +116,8 @@ impl Drop for Counted {
 mod tests {
     use super::*;
 
-    fn location(text: &'static str) -> HeaderValue {
-        HeaderValue::from_static(text)
+    fn location(text: &'static str) -> Invitation {
+        Invitation { location: HeaderValue::from_static(text), server: None }
     }
 
     fn two(connections: u64) -> Client {

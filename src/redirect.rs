@@ -13,13 +13,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::header::USER_AGENT;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request};
+use http::{HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
+use crate::clock;
 use crate::counters::{Outcome, Outcomes};
 use crate::fleet::{StreamId, WhenFull};
+use crate::logs::{self, Access, AccessLog};
 use crate::player::Refusal;
 use crate::queue::Place;
 use crate::select::{Decision, assign};
@@ -34,6 +37,7 @@ use request::Ask;
 #[derive(Debug)]
 pub struct Redirector {
     state: Arc<State>,
+    log: Option<AccessLog>,
 }
 
 thread_local! {
@@ -43,7 +47,13 @@ thread_local! {
 impl Redirector {
     /// A redirector over what `state` knows.
     pub fn new(state: Arc<State>) -> Self {
-        Self { state }
+        Self { state, log: None }
+    }
+
+    /// The same, which has each request written down if there is a log for it.
+    #[must_use]
+    pub fn with_access_log(self, log: Option<AccessLog>) -> Self {
+        Self { log, ..self }
     }
 }
 
@@ -51,20 +61,28 @@ impl Service for Redirector {
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
         let began = Instant::now();
         let (head, _body_is_never_read) = request.into_parts();
-        let step = CHANCE.with_borrow_mut(|rng| decide(&self.state, &head, peer.ip(), rng));
+        let mut names = self.log.as_ref().map(|_| Names::default());
+        let step = CHANCE
+            .with_borrow_mut(|rng| decide(&self.state, &head, peer.ip(), rng, names.as_mut()));
         let reply = match step {
             Step::Told(reply) => reply,
             Step::Paced(reply, pause) => {
                 tokio::time::sleep(pause).await;
                 reply
             }
-            Step::Waits(guest) => guest.called().await,
+            Step::Waits(guest) => guest.called(names.as_mut()).await,
         };
-        if let Some(outcome) = reply.outcome() {
+        let outcome = reply.outcome();
+        if let Some(outcome) = outcome {
             self.state.totals.requests.of(outcome).increment();
         }
-        self.state.totals.request_duration.record(began.elapsed());
-        CHANCE.with_borrow_mut(|rng| reply.into_answer(&head, rng))
+        let took = began.elapsed();
+        self.state.totals.request_duration.record(took);
+        let answer = CHANCE.with_borrow_mut(|rng| reply.into_answer(&head, rng));
+        if let (Some(log), Some(names)) = (&self.log, names) {
+            log.note(access(&head, peer.ip(), names, outcome, answer.status(), took));
+        }
+        answer
     }
 
     fn malformed(&self) {
@@ -91,6 +109,14 @@ enum Step {
     Waits(Guest),
 }
 
+/// What a request is about, for the access log.
+#[derive(Default)]
+struct Names {
+    stream: Option<Box<str>>,
+    /// Where the player is sent.
+    server: Option<Box<str>>,
+}
+
 /// A player in the waiting room.
 struct Guest {
     place: Place,
@@ -101,7 +127,14 @@ struct Guest {
 }
 
 /// What one request is told. Takes the slot that a redirect promises, and counts for the stream.
-fn decide(state: &State, head: &Parts, address: IpAddr, rng: &mut fastrand::Rng) -> Step {
+/// Tells `names`, if somebody wants to know, what it is about.
+fn decide(
+    state: &State,
+    head: &Parts,
+    address: IpAddr,
+    rng: &mut fastrand::Rng,
+    mut names: Option<&mut Names>,
+) -> Step {
     let mut ask = match request::check(head) {
         Ok(ask) => ask,
         Err(reply) => return Step::Told(reply),
@@ -109,6 +142,9 @@ fn decide(state: &State, head: &Parts, address: IpAddr, rng: &mut fastrand::Rng)
     let snapshot = &state.load();
     let now = state.now();
     let Some(stream) = stream_at(snapshot, ask.path) else { return Step::Told(Reply::NotFound) };
+    if let Some(names) = &mut names {
+        names.stream = snapshot.fleet.streams.get(stream).map(|stream| (*stream.path).into());
+    }
     let visitor = state.recent.visitor(address, ask.agent, stream);
     ask.client.came_from = state.recent.last(visitor, now);
     // A player that only wants to know takes no slot.
@@ -122,6 +158,9 @@ fn decide(state: &State, head: &Parts, address: IpAddr, rng: &mut fastrand::Rng)
     let mut pause = Duration::ZERO;
     let reply = match assign(snapshot, stream, ask.client, now, rng, take) {
         Decision::Mount(mount) => {
+            if let Some(names) = names {
+                names.server = Some((*mount.server.name).into());
+            }
             if take {
                 mount.redirects.increment();
                 state.recent.sent(visitor, mount.config.server, now);
@@ -174,9 +213,14 @@ impl Guest {
     }
 
     /// Waits to be told.
-    async fn called(self) -> Reply {
+    async fn called(self, names: Option<&mut Names>) -> Reply {
         let reply = match self.place.called(self.patience).await {
-            Ok(location) => Reply::Found(with_query(&location, self.query.as_deref())),
+            Ok(invitation) => {
+                if let Some(names) = names {
+                    names.server = invitation.server;
+                }
+                Reply::Found(with_query(&invitation.location, self.query.as_deref()))
+            }
             Err(refusal) => Reply::Unavailable(refusal, self.stream),
         };
         if let Some(outcome) = reply.outcome() {
@@ -212,6 +256,37 @@ fn with_query(location: &HeaderValue, query: Option<&str>) -> HeaderValue {
     // The query was checked byte by byte, so this cannot fail; if it did, the stream would still
     // be worth more than its query.
     HeaderValue::from_maybe_shared(bytes::Bytes::from(bytes)).unwrap_or_else(|_| location.clone())
+}
+
+/// A request as the access log tells of it.
+fn access(
+    head: &Parts,
+    client: IpAddr,
+    names: Names,
+    outcome: Option<Outcome>,
+    status: StatusCode,
+    took: Duration,
+) -> Access {
+    let method = match head.method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    };
+    let path = names.stream.is_none().then(|| logs::cut(head.uri.path().as_bytes())).flatten();
+    let agent = head.headers.get(USER_AGENT).and_then(|agent| logs::cut(agent.as_bytes()));
+    Access {
+        at: clock::now(),
+        client,
+        method,
+        stream: names.stream,
+        server: names.server,
+        outcome: outcome.map_or("preflight", Outcome::label),
+        status: status.as_u16(),
+        took,
+        path,
+        agent,
+    }
 }
 
 fn refused(refusal: Refusal) -> Outcome {

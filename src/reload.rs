@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinError, spawn_blocking};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -301,18 +301,19 @@ impl Reloader {
     async fn read(&self) -> Result<Sources, Problems> {
         let path = self.path.clone();
         let read = spawn_blocking(move || files::read(&path)).await;
-        read.unwrap_or_else(|broken| Err(self.broken(&broken)))
+        read.unwrap_or_else(|_panicked| Err(self.broken()))
     }
 
     /// Understands on a thread of its own: should it panic over some text, then that text is
     /// refused, and that is all.
     async fn understand(&self, sources: Result<Sources, Problems>) -> Reading {
         let reading = spawn_blocking(move || Reading::of(sources)).await;
-        reading.unwrap_or_else(|broken| Reading::of(Err(self.broken(&broken))))
+        reading.unwrap_or_else(|_panicked| Reading::of(Err(self.broken())))
     }
 
-    fn broken(&self, cause: &JoinError) -> Problems {
-        let message = format!("it cannot be read for a fault of this program: {cause}");
+    /// What a panic says may quote the text that it happened over, and so a password in it.
+    fn broken(&self) -> Problems {
+        let message = "it cannot be read for a fault of this program; the log tells where";
         Problem::with_file(self.path.display().to_string(), message).into()
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::fleet::StreamId;
 use crate::player::Client;
-use crate::queue::Call;
+use crate::queue::{Call, Invitation};
 use crate::select::{Decision, assign};
 use crate::slots::Moment;
 use crate::state::{Snapshot, State};
@@ -31,9 +31,10 @@ fn call(
     match assign(snapshot, stream, client, now, rng, true) {
         Decision::Mount(mount) => {
             mount.redirects.increment();
-            Ok(mount.config.location.clone())
+            let server = Some((*mount.server.name).into());
+            Ok(Invitation { location: mount.config.location.clone(), server })
         }
-        Decision::Elsewhere(url) => Ok(url.clone()),
+        Decision::Elsewhere(url) => Ok(Invitation { location: url.clone(), server: None }),
         Decision::Refused(refusal) => Err(refusal),
     }
 }

@@ -31,6 +31,7 @@ const MODULES: &[(&str, &[&str])] = &[
     // The world outside: the time of day, files, sockets. Knows no radio.
     ("clock", &[]),
     ("files", &["config", "fleet", "problem"]),
+    ("logs", &["counters"]),
     ("server", &[]),
     // What is shown.
     ("metrics", &["counters", "fleet", "player", "select", "server", "slots", "state"]),
@@ -38,12 +39,18 @@ const MODULES: &[(&str, &[&str])] = &[
     // What runs.
     ("poller", &["clock", "counters", "fleet", "icecast", "slots", "state", "waiting"]),
     ("reload", &["clock", "config", "files", "fleet", "problem", "state"]),
-    ("redirect", &["counters", "fleet", "player", "queue", "select", "server", "slots", "state"]),
+    (
+        "redirect",
+        &[
+            "clock", "counters", "fleet", "logs", "player", "queue", "select", "server", "slots",
+            "state",
+        ],
+    ),
     ("admin", &["fleet", "metrics", "reload", "server", "state", "status"]),
     // What puts it together.
-    ("app", &["admin", "clock", "poller", "redirect", "reload", "server", "state"]),
+    ("app", &["admin", "clock", "logs", "poller", "redirect", "reload", "server", "state"]),
     ("cli", &[]),
-    ("main", &["app", "cli", "problem", "reload"]),
+    ("main", &["app", "cli", "logs", "problem", "reload"]),
     ("lib", &[]),
 ];
 
@@ -53,10 +60,11 @@ const HOMES: &[(&str, &[&str])] = &[
     ("arc_swap", &["state"]),
     ("bytes", &["admin", "redirect", "server"]),
     ("clap", &["cli", "main"]),
+    ("crossbeam_queue", &["logs"]),
     ("fastrand", &["poller", "redirect", "select", "waiting"]),
     ("http", &["admin", "fleet", "queue", "redirect", "select", "server"]),
     ("http_body_util", &["admin", "redirect", "server"]),
-    ("humantime", &["config", "fleet"]),
+    ("humantime", &["config", "fleet", "logs"]),
     ("hyper", &["admin", "redirect", "server"]),
     ("hyper_util", &["server"]),
     ("metrics", &["metrics"]),
@@ -69,8 +77,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["poller"]),
     ("sd_notify", &["main"]),
     ("secrecy", &["admin", "config", "fleet", "poller"]),
-    ("serde", &["config", "status"]),
-    ("serde_json", &["admin", "icecast", "problem"]),
+    ("serde", &["config", "logs", "status"]),
+    ("serde_json", &["admin", "icecast", "logs", "problem"]),
     ("serde_yaml", &["config"]),
     ("sha2", &["admin", "config", "reload"]),
     ("smallvec", &["select"]),
@@ -78,8 +86,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("strsim", &["config"]),
     ("tokio", &["app", "main", "poller", "queue", "redirect", "reload", "server", "state"]),
     ("tokio_util", &["admin", "app", "poller", "reload", "server"]),
-    ("tracing", &["app", "main", "poller", "reload", "server"]),
-    ("tracing_subscriber", &["cli", "main"]),
+    ("tracing", &["app", "logs", "main", "poller", "reload", "server"]),
+    ("tracing_subscriber", &["cli", "logs", "main"]),
     ("url", &["config", "fleet"]),
 ];
 

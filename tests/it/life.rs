@@ -1,6 +1,10 @@
 //! The program from its start to its end: what it prints, how it stops, what it never tells.
 
+mod access_log;
+mod deaf;
+mod hostile;
 mod logs;
+mod lossy;
 pub(crate) mod program;
 mod secrets;
 mod stop;
@@ -189,7 +193,7 @@ fn every_command_tells_its_version() {
 fn every_command_tells_how_it_is_used() {
     for (arguments, words) in [
         (&["--help"][..], ["serve", "check", "SIGHUP", "balancer.yaml"]),
-        (&["serve", "--help"], ["--config", "--log-format", "--log-level", "Exit code: 0"]),
+        (&["serve", "--help"], ["--config", "--log-format", "--access-log", "Exit code: 0"]),
         (&["check", "--help"], ["[FILE]...", "--format", "github", "Exit code: 0"]),
     ] {
         let output = run(arguments);

@@ -27,6 +27,7 @@ mod full_relay;
 mod icecast;
 mod life;
 mod metrics;
+mod panics;
 mod polling;
 mod redirect;
 mod reload;

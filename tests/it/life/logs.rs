@@ -1,14 +1,12 @@
 //! What is logged, in which form, and what happens when nobody can write it down.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Stdio};
+use std::net::TcpListener;
 
 use serde_json::Value;
 
-use super::program::{Program, command, get, run, text};
+use super::program::{Program, command, run, text};
 use super::{INVALID, VALID, folder, path, servable, serving};
-use crate::support::eventually;
 
 fn assert_json(log: &str) {
     assert!(!log.is_empty());
@@ -108,52 +106,6 @@ async fn an_edit_by_rename_leaves_no_chatter_of_the_watcher_in_the_log() {
     std::fs::rename(&aside, &file).unwrap();
     program.until_logged("configuration reloaded").await;
     assert!(!program.log().contains("inotify"), "{}", program.log());
-}
-
-/// A program whose log cannot be read; killed when dropped.
-struct Mute(Child);
-
-impl Drop for Mute {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-/// Starts one that logs everything it can to `stderr`, and has it log much.
-async fn outlives(stderr: Stdio) {
-    let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    let [public, admin]: [SocketAddr; 2] = ports.each_ref().map(|port| port.local_addr().unwrap());
-    drop(ports);
-    let yaml = format!("listen: '{public}'\nadmin: '{admin}'\n{VALID}");
-    let folder = folder(&[("b.yaml", &yaml)]);
-    let file = folder.path().join("b.yaml");
-    let mut command = command(&["--config", file.to_str().unwrap(), "--log-level", "trace"]);
-    let mut program = Mute(command.stderr(stderr).spawn().unwrap());
-    eventually("it serves", async || get(admin, "/readyz").await.status == 200).await;
-    for round in 0..100 {
-        assert_ne!(get(public, "/a.ogg").await.status, 404, "request {round}");
-    }
-    std::fs::write(&file, "streams: [\n").unwrap();
-    eventually("the bad configuration is refused", async || {
-        let metrics = get(admin, "/metrics").await.body;
-        metrics.contains("icecast_balancer_config_last_reload_successful 0")
-    })
-    .await;
-    assert_ne!(get(public, "/a.ogg").await.status, 404);
-    assert!(program.0.try_wait().unwrap().is_none(), "it has ended");
-}
-
-#[tokio::test]
-async fn a_log_on_a_full_disk_stops_nothing() {
-    outlives(File::options().write(true).open("/dev/full").unwrap().into()).await;
-}
-
-#[tokio::test]
-async fn a_log_whose_reader_has_gone_stops_nothing() {
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    outlives(writer.into()).await;
 }
 
 #[test]
