@@ -9,7 +9,7 @@ mod request;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::counters::{Outcome, Outcomes};
 use crate::fleet::{StreamId, WhenFull};
+use crate::forwarded::{Peer, origin};
 use crate::player::Refusal;
 use crate::queue::Place;
 use crate::select::{Decision, assign};
@@ -48,10 +49,10 @@ impl Redirector {
 }
 
 impl Service for Redirector {
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Answer {
         let began = Instant::now();
         let (head, _body_is_never_read) = request.into_parts();
-        let step = CHANCE.with_borrow_mut(|rng| decide(&self.state, &head, peer.ip(), rng));
+        let step = CHANCE.with_borrow_mut(|rng| decide(&self.state, &head, peer, rng));
         let reply = match step {
             Step::Told(reply) => reply,
             Step::Paced(reply, pause) => {
@@ -65,6 +66,14 @@ impl Service for Redirector {
         }
         self.state.totals.request_duration.record(began.elapsed());
         CHANCE.with_borrow_mut(|rng| reply.into_answer(&head, rng))
+    }
+
+    fn begins_with_proxy_header(&self, from: IpAddr) -> bool {
+        self.state.load().fleet.proxies.introduce(from)
+    }
+
+    fn without_proxy_header(&self) {
+        self.state.totals.shed_proxy_header.increment();
     }
 
     fn malformed(&self) {
@@ -101,7 +110,7 @@ struct Guest {
 }
 
 /// What one request is told. Takes the slot that a redirect promises, and counts for the stream.
-fn decide(state: &State, head: &Parts, address: IpAddr, rng: &mut fastrand::Rng) -> Step {
+fn decide(state: &State, head: &Parts, peer: Peer, rng: &mut fastrand::Rng) -> Step {
     let mut ask = match request::check(head) {
         Ok(ask) => ask,
         Err(reply) => return Step::Told(reply),
@@ -109,7 +118,9 @@ fn decide(state: &State, head: &Parts, address: IpAddr, rng: &mut fastrand::Rng)
     let snapshot = &state.load();
     let now = state.now();
     let Some(stream) = stream_at(snapshot, ask.path) else { return Step::Told(Reply::NotFound) };
-    let visitor = state.recent.visitor(address, ask.agent, stream);
+    let origin = origin(peer, &head.headers, &snapshot.fleet.proxies.trusted);
+    ask.client.https = origin.https;
+    let visitor = state.recent.visitor(origin.address, ask.agent, stream);
     ask.client.came_from = state.recent.last(visitor, now);
     // A player that only wants to know takes no slot.
     let take = head.method == Method::GET;
@@ -127,7 +138,7 @@ fn decide(state: &State, head: &Parts, address: IpAddr, rng: &mut fastrand::Rng)
                 state.recent.sent(visitor, mount.config.server, now);
                 pause = turn(snapshot, &mount, now);
             }
-            Reply::Found(with_query(&mount.config.location, ask.query))
+            Reply::Found(with_query(mount.config.location(ask.client.https), ask.query))
         }
         Decision::Elsewhere(url) => Reply::Found(with_query(url, ask.query)),
         Decision::Refused(refusal) => {

@@ -31,7 +31,7 @@ fn call(
     match assign(snapshot, stream, client, now, rng, true) {
         Decision::Mount(mount) => {
             mount.redirects.increment();
-            Ok(mount.config.location.clone())
+            Ok(mount.config.location(client.https).clone())
         }
         Decision::Elsewhere(url) => Ok(url.clone()),
         Decision::Refused(refusal) => Err(refusal),

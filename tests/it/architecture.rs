@@ -15,9 +15,11 @@ use source::{Source, read};
 const MODULES: &[(&str, &[&str])] = &[
     // Pure: what is written, what it means, what relays say.
     ("problem", &[]),
-    ("config", &["problem"]),
-    ("fleet", &["config", "problem"]),
+    ("network", &[]),
+    ("config", &["network", "problem"]),
+    ("fleet", &["config", "network", "problem"]),
     ("icecast", &[]),
+    ("forwarded", &["network"]),
     // Memory: what is counted, seen and promised.
     ("counters", &[]),
     ("player", &["fleet"]),
@@ -31,15 +33,28 @@ const MODULES: &[(&str, &[&str])] = &[
     // The world outside: the time of day, files, sockets. Knows no radio.
     ("clock", &[]),
     ("files", &["config", "fleet", "problem"]),
-    ("server", &[]),
+    ("server", &["forwarded"]),
     // What is shown.
     ("metrics", &["counters", "fleet", "player", "select", "server", "slots", "state"]),
     ("status", &["player", "select", "slots", "state"]),
     // What runs.
     ("poller", &["clock", "counters", "fleet", "icecast", "slots", "state", "waiting"]),
     ("reload", &["clock", "config", "files", "fleet", "problem", "state"]),
-    ("redirect", &["counters", "fleet", "player", "queue", "select", "server", "slots", "state"]),
-    ("admin", &["fleet", "metrics", "reload", "server", "state", "status"]),
+    (
+        "redirect",
+        &[
+            "counters",
+            "fleet",
+            "forwarded",
+            "player",
+            "queue",
+            "select",
+            "server",
+            "slots",
+            "state",
+        ],
+    ),
+    ("admin", &["fleet", "forwarded", "metrics", "reload", "server", "state", "status"]),
     // What puts it together.
     ("app", &["admin", "clock", "poller", "redirect", "reload", "server", "state"]),
     ("cli", &[]),
@@ -54,11 +69,12 @@ const HOMES: &[(&str, &[&str])] = &[
     ("bytes", &["admin", "redirect", "server"]),
     ("clap", &["cli", "main"]),
     ("fastrand", &["poller", "redirect", "select", "waiting"]),
-    ("http", &["admin", "fleet", "queue", "redirect", "select", "server"]),
+    ("http", &["admin", "fleet", "forwarded", "queue", "redirect", "select", "server"]),
     ("http_body_util", &["admin", "redirect", "server"]),
     ("humantime", &["config", "fleet"]),
     ("hyper", &["admin", "redirect", "server"]),
     ("hyper_util", &["server"]),
+    ("ipnet", &["network"]),
     ("metrics", &["metrics"]),
     ("metrics_exporter_prometheus", &["metrics"]),
     ("metrics_process", &["metrics"]),
