@@ -347,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_frame_that_says_it_is_too_long_is_refused_before_it_has_come() {
-        let frame = framed(0x21, 0x11, &[0; u16::MAX as usize]);
+        let frame = framed(0x21, 0x11, &vec![0; u16::MAX.into()]);
         assert_eq!(introduction(&frame[..15]), Beginning::Partial);
         assert_eq!(introduction(&frame[..16]), Beginning::Malformed);
         let longest = with_tlvs(&[tlv(4, &[0; MAX_INTRODUCTION - FRAME - 12 - 3])]);
