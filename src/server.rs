@@ -185,28 +185,8 @@ async fn converse(
         debug!(%peer, %error, "connection lost");
         return;
     }
-    let told_to_end = async {
-        stop.cancelled().await;
-        tokio::time::sleep(LAST_REQUESTS).await;
-    };
-    tokio::pin!(told_to_end);
-    let mut peer = Peer::of_socket(peer);
-    if service.begins_with_proxy_header(peer.address.ip()) {
-        let told = tokio::select! {
-            told = proxied::introduction(&mut stream, header_timeout) => told,
-            () = &mut told_to_end => return,
-        };
-        peer = match told {
-            Ok(told) => peer.introduced(&told),
-            Err(failure) => {
-                if failure.is_fault() {
-                    service.without_proxy_header();
-                }
-                debug!(peer = %peer.address, %failure, "no PROXY header, connection closed");
-                return;
-            }
-        };
-    }
+    let greeting = proxied::greet(&mut stream, peer, &*service, header_timeout, &stop);
+    let Some(peer) = greeting.await else { return };
     let answering = service_fn(|request| {
         let service = &service;
         let busy = guard.busy();
@@ -223,9 +203,13 @@ async fn converse(
         .max_headers(64)
         .serve_connection(TokioIo::new(StatusLine::new(stream)), answering);
     tokio::pin!(connection);
+    let told_to_end = async {
+        stop.cancelled().await;
+        tokio::time::sleep(LAST_REQUESTS).await;
+    };
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        () = &mut told_to_end => {
+        () = told_to_end => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -2,17 +2,22 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
-use crate::forwarded::{self, Beginning, Introduction};
+use crate::forwarded::{self, Beginning, Introduction, Peer};
+
+use super::{LAST_REQUESTS, Service};
 
 /// Why a connection has no PROXY header.
 #[derive(Debug)]
-pub(super) enum Failure {
+enum Failure {
     /// It was closed before its first byte, as proxies do to see whether a port is open.
     Silent,
     /// It was closed in the midst of the header.
@@ -25,14 +30,44 @@ pub(super) enum Failure {
     Lost(io::Error),
 }
 
+/// Who is at the other end of a connection: by its socket, or by the word of the proxy that opened
+/// it. `None`: the proxy did not say, or the program stops, and the connection is to be closed.
+pub(super) async fn greet(
+    stream: &mut TcpStream,
+    address: SocketAddr,
+    service: &impl Service,
+    limit: Duration,
+    stop: &CancellationToken,
+) -> Option<Peer> {
+    let peer = Peer::of_socket(address);
+    if !service.begins_with_proxy_header(peer.address.ip()) {
+        return Some(peer);
+    }
+    let told_to_end = async {
+        stop.cancelled().await;
+        sleep(LAST_REQUESTS).await;
+    };
+    let told = tokio::select! {
+        told = introduction(stream, limit) => told,
+        () = told_to_end => return None,
+    };
+    match told {
+        Ok(told) => Some(peer.introduced(&told)),
+        Err(failure) => {
+            if failure.is_fault() {
+                service.without_proxy_header();
+            }
+            debug!(peer = %peer.address, %failure, "no PROXY header, connection closed");
+            None
+        }
+    }
+}
+
 /// How much is looked at in one go; most headers are shorter.
 const STEP: usize = 256;
 
 /// Reads the PROXY header within `limit`, and not a byte of what follows it.
-pub(super) async fn introduction(
-    stream: &mut TcpStream,
-    limit: Duration,
-) -> Result<Introduction, Failure> {
+async fn introduction(stream: &mut TcpStream, limit: Duration) -> Result<Introduction, Failure> {
     timeout(limit, read(stream)).await.unwrap_or(Err(Failure::Late))
 }
 
@@ -61,7 +96,7 @@ async fn read(stream: &mut TcpStream) -> Result<Introduction, Failure> {
 
 impl Failure {
     /// Whether a proxy that is set up well does not do this.
-    pub(super) fn is_fault(&self) -> bool {
+    fn is_fault(&self) -> bool {
         match self {
             Self::Silent | Self::Lost(_) => false,
             Self::Broken | Self::Malformed | Self::Late => true,

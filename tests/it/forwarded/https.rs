@@ -49,7 +49,7 @@ async fn who_waits_is_sent_to_the_url_of_its_scheme() {
     let balancer = Balancer::start(&format!(
         "trusted_proxies: [127.0.0.1]
 poll: {{fast_interval: 50ms}}
-balance: {{headroom: 0, settle: 200ms, when_full: wait, wait: 1m}}
+balance: {{headroom: 0, settle: 1s, when_full: wait, wait: 1m}}
 servers: {{one: {{url: 'https://secure.example', http_url: '{url}', stats: {{url: '{url}'}}}}}}
 streams: {{/x: }}
 "
@@ -60,8 +60,8 @@ streams: {{/x: }}
     assert_eq!(first.location(), format!("{url}/x"));
     let mut wire = Wire::to(balancer.public).await;
     wire.send(get("next", BY_HTTPS)).await;
-    eventually("somebody waited", async || {
-        balancer.metric("icecast_balancer_stream_waiting{stream=\"/x\"}").await.is_some()
+    eventually("somebody waits", async || {
+        balancer.metric("icecast_balancer_stream_waiting{stream=\"/x\"}").await == Some(1.0)
     })
     .await;
     assert_eq!(wire.answer().await.location(), "https://secure.example/x");
