@@ -11,10 +11,10 @@ use super::{Lab, PROXY, STRANGER, TIMES, get, get_for};
 const CONFIG: &str = "trusted_proxies: [127.0.0.1, 10.0.0.0/8]\nproxy_protocol: true\n";
 
 /// Of [`CLIENT`], in version 1.
-const LINE: &[u8] = b"PROXY TCP4 198.51.100.7 127.0.0.1 56324 8000\r\n";
+const LINE: &[u8] = b"PROXY TCP4 127.0.0.9 127.0.0.1 56324 8000\r\n";
 
-/// The client that the headers here name.
-const CLIENT: [u8; 4] = [198, 51, 100, 7];
+/// The client that the headers here name: [`STRANGER`], who can also come itself.
+const CLIENT: [u8; 4] = [127, 0, 0, 9];
 
 /// A header of version 2 with these two bytes and this content.
 fn framed(version_and_command: u8, family: u8, content: &[u8]) -> Vec<u8> {
@@ -29,6 +29,11 @@ fn frame(client: [u8; 4], tlvs: &[u8]) -> Vec<u8> {
 
 /// A TLV that says that the client speaks TLS.
 const TLS: &[u8] = &[0x20, 0, 5, 1, 0, 0, 0, 0];
+
+/// A player's request without a proxy.
+fn directly(player: &str) -> Vec<u8> {
+    get(player, b"")
+}
 
 /// A player's request behind a PROXY header.
 fn behind(header: &[u8]) -> impl Fn(&str) -> Vec<u8> {
@@ -49,7 +54,7 @@ async fn the_client_is_the_one_that_the_header_names_in_either_version() {
         ("version 2 with more to say", frame(CLIENT, &long)),
         ("version 2, mapped to IPv6", mapped),
     ] {
-        let first = (PROXY, behind(LINE));
+        let first = (STRANGER, directly);
         let again = (PROXY, behind(&header));
         assert_eq!(lab.sent_elsewhere(first, again, what).await, TIMES, "{what}");
     }
@@ -116,7 +121,7 @@ async fn the_requests_of_a_named_client_are_not_believed() {
     let lab = Lab::start(CONFIG).await;
     let forged = "X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\n";
     let forged = |player: &str| [LINE, &get(player, forged.as_bytes())].concat();
-    let (first, again) = ((PROXY, behind(LINE)), (PROXY, forged));
+    let (first, again) = ((STRANGER, directly), (PROXY, forged));
     assert_eq!(lab.sent_elsewhere(first, again, "x").await, TIMES);
     let answer = lab.ask(PROXY, &forged("y")).await;
     assert!(answer.location().starts_with("http:"), "{answer:?}");
@@ -147,8 +152,8 @@ async fn a_trusted_proxy_behind_another_is_believed() {
     let lab = Lab::start(CONFIG).await;
     let header = frame([10, 0, 0, 1], b"");
     let through_both =
-        |player: &str| [&header[..], &get_for("9.9.9.9, 198.51.100.7")(player)].concat();
-    let (first, again) = ((PROXY, behind(LINE)), (PROXY, through_both));
+        |player: &str| [&header[..], &get_for("9.9.9.9, 127.0.0.9")(player)].concat();
+    let (first, again) = ((STRANGER, directly), (PROXY, through_both));
     assert_eq!(lab.sent_elsewhere(first, again, "x").await, TIMES);
 }
 
@@ -178,9 +183,9 @@ async fn a_proxys_connection_without_a_good_header_is_closed_in_silence_and_coun
     let bad = [
         get("x", b""),
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
-        [b"PROXY TCP4 198.51.100.7 127.0.0.1 56324\r\n", &get("x", b"")[..]].concat(),
-        [b"PROXY TCP4 198.51.100.7 127.0.0.1 56324 8000\n", &get("x", b"")[..]].concat(),
-        [b"PROXY TCP9 198.51.100.7 127.0.0.1 56324 8000\r\n", &get("x", b"")[..]].concat(),
+        [b"PROXY TCP4 127.0.0.9 127.0.0.1 56324\r\n", &get("x", b"")[..]].concat(),
+        [b"PROXY TCP4 127.0.0.9 127.0.0.1 56324 8000\n", &get("x", b"")[..]].concat(),
+        [b"PROXY TCP9 127.0.0.9 127.0.0.1 56324 8000\r\n", &get("x", b"")[..]].concat(),
         [b"PROXY ", &[b'x'; 200][..]].concat(),
         behind(&framed(0x31, 0x11, &[0; 12]))("x"),
         behind(&framed(0x21, 0x11, &[0; 11]))("x"),
