@@ -40,7 +40,7 @@ impl Proxy {
             .args(["-e".as_ref(), "stderr".as_ref(), "-p".as_ref(), folder.as_os_str()])
             .args(["-c", "nginx.conf"])
             .start(&folder);
-        Self { http, https, process: process }.awaited()
+        Self { http, https, process }.awaited()
     }
 
     /// HAProxy with a `frontend` and a `backend` of the documentation, before the balancer at
@@ -62,7 +62,7 @@ impl Proxy {
         let process = Program::new_as(USER, "haproxy", "haproxy")
             .args(["-db", "-f", "haproxy.cfg"])
             .start(&folder);
-        Self { http, https, process: process }.awaited()
+        Self { http, https, process }.awaited()
     }
 
     /// The URL of a path, by http or by https.
