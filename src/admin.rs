@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::ServerState;
+use crate::forwarded::Peer;
 use crate::metrics;
 use crate::reload::{Outcome, ReloadHandle};
 use crate::server::{Answer, Bounds, Connections, Service};
@@ -126,11 +127,13 @@ impl Admin {
 }
 
 impl Service for Admin {
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Answer {
         let path = request.uri().path();
         let posts = path == "/-/reload";
         match *request.method() {
-            Method::POST if posts && self.may_post(peer, request.headers()) => self.reload().await,
+            Method::POST if posts && self.may_post(peer.address, request.headers()) => {
+                self.reload().await
+            }
             Method::POST if posts => {
                 let why = "POST is for loopback, or needs the bearer token of admin_token_file\n";
                 let mut refusal = answer(StatusCode::UNAUTHORIZED, TEXT, why);

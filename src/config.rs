@@ -25,6 +25,7 @@ use url::Url;
 
 use crate::config::findings::Findings;
 use crate::config::source::{At, Sources, Span};
+use crate::network::Network;
 
 /// The whole file.
 #[derive(Debug)]
@@ -36,7 +37,9 @@ pub(crate) struct Config {
     pub(crate) admin_token_file: Option<At<PathBuf>>,
     /// The key; nothing is done with it yet.
     pub(crate) tls: Option<Span>,
-    pub(crate) trusted_proxies: Option<At<usize>>,
+    pub(crate) trusted_proxies: Option<Vec<At<Network>>>,
+    /// Also where they could not be read.
+    pub(crate) trusted_proxies_are_written: bool,
     pub(crate) proxy_protocol: Option<At<bool>>,
     pub(crate) poll: Poll,
     pub(crate) balance: Balance,

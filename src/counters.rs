@@ -74,6 +74,8 @@ pub struct Totals {
     pub request_duration: Histogram,
     /// Connections turned away because there were too many.
     pub shed_connections: Counter,
+    /// Connections of trusted proxies closed because they did not begin with a PROXY header.
+    pub shed_proxy_header: Counter,
     /// Reloads that put a new configuration in force.
     pub reloads_ok: Counter,
     /// Reloads refused for what stood in the file.
@@ -249,6 +251,7 @@ impl Default for Totals {
                 0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.01, 0.1,
             ]),
             shed_connections: Counter::default(),
+            shed_proxy_header: Counter::default(),
             reloads_ok: Counter::default(),
             reloads_rejected: Counter::default(),
             reloads_unchanged: Counter::default(),

@@ -7,12 +7,14 @@ pub mod changes;
 pub mod compile;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use http::HeaderValue;
 use secrecy::SecretString;
 use url::Url;
+
+use crate::network::Networks;
 
 /// Everything one configuration means.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct Fleet {
     pub admin: SocketAddr,
     /// The bearer token that `POST` needs from other hosts; without one, only loopback may post.
     pub admin_token: Option<SecretString>,
+    /// Whose word is believed about who asks.
+    pub proxies: Proxies,
     /// How relays are asked.
     pub poll: Poll,
     /// How listeners are distributed.
@@ -44,6 +48,15 @@ pub type ServerId = usize;
 
 /// A stream's place in [`Fleet::streams`].
 pub type StreamId = usize;
+
+/// `trusted_proxies` and `proxy_protocol` of the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proxies {
+    /// Where proxies are whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    pub trusted: Networks,
+    /// Whether connections from there begin with a PROXY header.
+    pub proxy_header: bool,
+}
 
 /// `poll:` of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,8 +226,10 @@ pub struct Mount {
     pub server: ServerId,
     /// The path there, percent-decoded, as the relay's statistics name it.
     pub path: String,
-    /// The absolute URL that players are sent to (by plain http): ready to be a `Location`.
+    /// The absolute URL that players are sent to that came by plain http: ready to be a `Location`.
     pub location: HeaderValue,
+    /// The one for players that came by https; itself https only if the server's URL is.
+    pub https_location: HeaderValue,
     /// The configuration's own ceiling for this mount.
     pub max_listeners: Option<u64>,
     /// Bits per second one listener takes from the server's [`Server::max_bandwidth`]; zero where
@@ -233,6 +248,27 @@ pub enum Fallback {
     Stream(StreamId),
     /// An absolute URL elsewhere.
     Url(HeaderValue),
+}
+
+impl Server {
+    /// Whether players that come by https can stay with it.
+    pub fn speaks_tls(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+}
+
+impl Mount {
+    /// The absolute URL for players that came by https, or by plain http.
+    pub fn location(&self, https: bool) -> &HeaderValue {
+        if https { &self.https_location } else { &self.location }
+    }
+}
+
+impl Proxies {
+    /// Whether connections from this address begin with a PROXY header.
+    pub fn introduce(&self, from: IpAddr) -> bool {
+        self.proxy_header && self.trusted.contain(from)
+    }
 }
 
 impl ServerState {

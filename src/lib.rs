@@ -2,8 +2,8 @@
 //!
 //! The modules, from what needs nothing to what needs everything:
 //!
-//! - What is written and what it means: [`problem`], [`config`], [`files`], [`fleet`].
-//! - What relays say: [`icecast`].
+//! - What is written and what it means: [`problem`], [`network`], [`config`], [`files`], [`fleet`].
+//! - What relays say: [`icecast`]. What proxies say: [`forwarded`].
 //! - What is remembered: [`counters`], [`slots`], [`recent`], [`state`]; and for later, [`logs`].
 //! - Who gets the next listener, and who waits: [`select`], [`waiting`].
 //! - What is shown: [`metrics`], [`status`].
@@ -12,11 +12,13 @@
 //!
 //! ARCHITECTURE.md tells why, and a test keeps the arrows pointing one way.
 
+pub mod network;
 pub mod problem;
 
 pub mod config;
 pub mod files;
 pub mod fleet;
+pub mod forwarded;
 pub mod icecast;
 
 pub mod clock;

@@ -11,6 +11,8 @@ pub struct Client {
     pub connections: u64,
     /// The server that it was sent to a moment ago, and seems to have come back from.
     pub came_from: Option<ServerId>,
+    /// Whether it came by https, and should stay with it.
+    pub https: bool,
 }
 
 /// Why nobody gets the listener.
@@ -26,7 +28,7 @@ pub enum Refusal {
 
 impl Client {
     /// A player of which nothing is known.
-    pub const ANY: Self = Self { connections: 1, came_from: None };
+    pub const ANY: Self = Self { connections: 1, came_from: None, https: false };
 }
 
 impl fmt::Display for Refusal {

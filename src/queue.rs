@@ -121,7 +121,7 @@ mod tests {
     }
 
     fn two(connections: u64) -> Client {
-        Client { connections, came_from: None }
+        Client { connections, ..Client::ANY }
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ mod request;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ use percent_encoding::percent_decode_str;
 use crate::clock;
 use crate::counters::{Outcome, Outcomes};
 use crate::fleet::{StreamId, WhenFull};
+use crate::forwarded::{Peer, origin};
 use crate::logs::{self, Access, AccessLog};
 use crate::player::Refusal;
 use crate::queue::Place;
@@ -58,12 +59,12 @@ impl Redirector {
 }
 
 impl Service for Redirector {
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Answer {
         let began = Instant::now();
         let (head, _body_is_never_read) = request.into_parts();
-        let mut names = self.log.as_ref().map(|_| Names::default());
-        let step = CHANCE
-            .with_borrow_mut(|rng| decide(&self.state, &head, peer.ip(), rng, names.as_mut()));
+        let mut names = self.log.as_ref().map(|_| Names::of(peer.address.ip()));
+        let step =
+            CHANCE.with_borrow_mut(|rng| decide(&self.state, &head, peer, rng, names.as_mut()));
         let reply = match step {
             Step::Told(reply) => reply,
             Step::Paced(reply, pause) => {
@@ -80,9 +81,17 @@ impl Service for Redirector {
         self.state.totals.request_duration.record(took);
         let answer = CHANCE.with_borrow_mut(|rng| reply.into_answer(&head, rng));
         if let (Some(log), Some(names)) = (&self.log, names) {
-            log.note(access(&head, peer.ip(), names, outcome, answer.status(), took));
+            log.note(access(&head, names, outcome, answer.status(), took));
         }
         answer
+    }
+
+    fn begins_with_proxy_header(&self, from: IpAddr) -> bool {
+        self.state.load().fleet.proxies.introduce(from)
+    }
+
+    fn without_proxy_header(&self) {
+        self.state.totals.shed_proxy_header.increment();
     }
 
     fn malformed(&self) {
@@ -110,11 +119,18 @@ enum Step {
 }
 
 /// What a request is about, for the access log.
-#[derive(Default)]
 struct Names {
+    /// Who asks, whichever proxy asks for it.
+    client: IpAddr,
     stream: Option<Box<str>>,
     /// Where the player is sent.
     server: Option<Box<str>>,
+}
+
+impl Names {
+    fn of(client: IpAddr) -> Self {
+        Self { client, stream: None, server: None }
+    }
 }
 
 /// A player in the waiting room.
@@ -131,21 +147,26 @@ struct Guest {
 fn decide(
     state: &State,
     head: &Parts,
-    address: IpAddr,
+    peer: Peer,
     rng: &mut fastrand::Rng,
     mut names: Option<&mut Names>,
 ) -> Step {
+    let snapshot = &state.load();
+    let origin = origin(peer, &head.headers, &snapshot.fleet.proxies.trusted);
+    if let Some(names) = &mut names {
+        names.client = origin.address;
+    }
     let mut ask = match request::check(head) {
         Ok(ask) => ask,
         Err(reply) => return Step::Told(reply),
     };
-    let snapshot = &state.load();
     let now = state.now();
     let Some(stream) = stream_at(snapshot, ask.path) else { return Step::Told(Reply::NotFound) };
     if let Some(names) = &mut names {
         names.stream = snapshot.fleet.streams.get(stream).map(|stream| (*stream.path).into());
     }
-    let visitor = state.recent.visitor(address, ask.agent, stream);
+    ask.client.https = origin.https;
+    let visitor = state.recent.visitor(origin.address, ask.agent, stream);
     ask.client.came_from = state.recent.last(visitor, now);
     // A player that only wants to know takes no slot.
     let take = head.method == Method::GET;
@@ -166,7 +187,7 @@ fn decide(
                 state.recent.sent(visitor, mount.config.server, now);
                 pause = turn(snapshot, &mount, now);
             }
-            Reply::Found(with_query(&mount.config.location, ask.query))
+            Reply::Found(with_query(mount.config.location(ask.client.https), ask.query))
         }
         Decision::Elsewhere(url) => Reply::Found(with_query(url, ask.query)),
         Decision::Refused(refusal) => {
@@ -261,7 +282,6 @@ fn with_query(location: &HeaderValue, query: Option<&str>) -> HeaderValue {
 /// A request as the access log tells of it.
 fn access(
     head: &Parts,
-    client: IpAddr,
     names: Names,
     outcome: Option<Outcome>,
     status: StatusCode,
@@ -277,7 +297,7 @@ fn access(
     let agent = head.headers.get(USER_AGENT).and_then(|agent| logs::cut(agent.as_bytes()));
     Access {
         at: clock::now(),
-        client,
+        client: names.client,
         method,
         stream: names.stream,
         server: names.server,

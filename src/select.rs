@@ -43,6 +43,9 @@ pub struct Candidate {
 /// Candidates of a lower rank come first. The order of the fields is the order of importance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
+    /// Whether the player came by https and would be sent to plain http: a browser does not play
+    /// that within a page, and what stands in the query could be read on the way.
+    pub leaves_tls: bool,
     /// How much is known.
     pub trust: Trust,
     /// The configured tier.
@@ -243,6 +246,7 @@ pub fn judge(
     Verdict::Candidate(Candidate {
         at,
         rank: Rank {
+            leaves_tls: client.https && !mount.server.speaks_tls(),
             trust,
             tier: mount.config.tier,
             proof: proof(mount),

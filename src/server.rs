@@ -4,6 +4,7 @@
 //! must be complete within a deadline, buffers are small, and beyond a number of connections new
 //! ones are answered 503 and closed.
 
+mod proxied;
 mod status_line;
 
 use std::convert::Infallible;
@@ -26,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use crate::forwarded::Peer;
+
 use status_line::StatusLine;
 
 /// A service's answer: always whole, always small.
@@ -34,11 +37,16 @@ pub type Answer = Response<Full<Bytes>>;
 /// What answers the requests of one port.
 pub trait Service: Send + Sync + 'static {
     /// Answers one request of `peer`.
-    fn answer(
-        &self,
-        request: Request<Incoming>,
-        peer: SocketAddr,
-    ) -> impl Future<Output = Answer> + Send;
+    fn answer(&self, request: Request<Incoming>, peer: Peer)
+    -> impl Future<Output = Answer> + Send;
+
+    /// Whether connections from this address begin with a PROXY header; asked for each.
+    fn begins_with_proxy_header(&self, _from: IpAddr) -> bool {
+        false
+    }
+
+    /// Learns of a connection that was closed because it did not begin so.
+    fn without_proxy_header(&self) {}
 
     /// Learns of a request that was not HTTP and has been answered 400.
     fn malformed(&self);
@@ -165,7 +173,7 @@ fn waiting(listener: TcpListener) -> impl Iterator<Item = (TcpStream, SocketAddr
 
 /// Serves one connection to its end.
 async fn converse(
-    stream: TcpStream,
+    mut stream: TcpStream,
     peer: SocketAddr,
     service: Arc<impl Service>,
     header_timeout: Duration,
@@ -177,7 +185,8 @@ async fn converse(
         debug!(%peer, %error, "connection lost");
         return;
     }
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let greeting = proxied::greet(&mut stream, peer, &*service, header_timeout, &stop);
+    let Some(peer) = greeting.await else { return };
     let answering = service_fn(|request| {
         let service = &service;
         let busy = guard.busy();
@@ -209,7 +218,7 @@ async fn converse(
         if error.is_parse() {
             service.malformed();
         }
-        debug!(%peer, %error, "connection ended");
+        debug!(peer = %peer.address, %error, "connection ended");
     }
 }
 

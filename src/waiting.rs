@@ -31,8 +31,8 @@ fn call(
     match assign(snapshot, stream, client, now, rng, true) {
         Decision::Mount(mount) => {
             mount.redirects.increment();
-            let server = Some((*mount.server.name).into());
-            Ok(Invitation { location: mount.config.location.clone(), server })
+            let location = mount.config.location(client.https).clone();
+            Ok(Invitation { location, server: Some((*mount.server.name).into()) })
         }
         Decision::Elsewhere(url) => Ok(Invitation { location: url.clone(), server: None }),
         Decision::Refused(refusal) => Err(refusal),

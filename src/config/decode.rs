@@ -11,6 +11,7 @@ use crate::config::{
     Balance, Config, Family, Headroom, Limits, Panic, Password, Policy, Poll, Section, Server,
     State, Stats, StatsSource, WhenFull, streams, urls, values,
 };
+use crate::network::Network;
 
 /// More listeners than any relay has.
 pub(super) const LISTENERS: RangeInclusive<u64> = 1..=1_000_000_000;
@@ -27,7 +28,8 @@ pub(super) fn config(files: &[(Span, Node)], findings: &mut Findings) -> Option<
         admin: fields.read("admin", findings, values::address),
         admin_token_file: fields.read("admin_token_file", findings, values::file),
         tls: unbuilt(&mut fields, "tls", findings, tls),
-        trusted_proxies: fields.read("trusted_proxies", findings, networks),
+        trusted_proxies: fields.read("trusted_proxies", findings, networks).map(|at| at.value),
+        trusted_proxies_are_written: fields.has("trusted_proxies"),
         proxy_protocol: fields.read("proxy_protocol", findings, values::boolean),
         poll: below(&mut fields, "poll", findings, poll),
         balance: below(&mut fields, "balance", findings, balance),
@@ -313,11 +315,12 @@ fn country(entry: &Entry<'_>, findings: &mut Findings) -> Option<()> {
     Some(())
 }
 
-/// How many networks there are.
-fn networks(entry: &Entry<'_>, findings: &mut Findings) -> Option<usize> {
-    let items = values::items(entry, findings)?;
-    let good = items.iter().filter_map(|item| values::network(item, findings)).count();
-    (good == items.len()).then_some(good)
+/// Networks, perhaps none.
+fn networks(entry: &Entry<'_>, findings: &mut Findings) -> Option<Vec<At<Network>>> {
+    if matches!(&entry.node.value, Value::List(list) if list.is_empty()) {
+        return Some(Vec::new());
+    }
+    values::list(entry, findings, values::network)
 }
 
 /// A number that fits the type it is kept in.

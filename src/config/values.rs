@@ -12,6 +12,7 @@ use crate::config::findings::Findings;
 use crate::config::source::At;
 use crate::config::suggest::{closest, shown};
 use crate::config::yaml::{Kind, Scalar, Value};
+use crate::network::{Network, NotANetwork};
 
 /// No interval or deadline of ours is longer.
 const MAX_DURATION: Duration = Duration::from_secs(60 * 60);
@@ -244,25 +245,22 @@ pub(super) fn items<'a>(entry: &Entry<'a>, findings: &mut Findings) -> Option<Ve
 }
 
 /// A network: `192.0.2.0/24`, or one address.
-pub(super) fn network(entry: &Entry<'_>, findings: &mut Findings) -> Option<()> {
+pub(super) fn network(entry: &Entry<'_>, findings: &mut Findings) -> Option<Network> {
     let scalar = scalar(entry, findings)?;
-    let (address, prefix) = match scalar.text.split_once('/') {
-        Some((address, prefix)) => (address, Some(prefix)),
-        None => (scalar.text.as_str(), None),
+    let (wrong, help) = match scalar.text.parse() {
+        Ok(network) => return Some(network),
+        Err(NotANetwork::Within(network)) => {
+            let address = scalar.text.split('/').next().unwrap_or_default();
+            let help = format!("write \"{network}\", or \"{address}\" for this address alone");
+            ("has an address within a network, and not the network's own", help)
+        }
+        Err(NotANetwork::Malformed) => {
+            ("is not a network", "write for example 192.0.2.0/24 or \"2001:db8::/32\"".to_owned())
+        }
     };
-    let bits = match address.parse() {
-        Ok(IpAddr::V4(_)) => 32,
-        Ok(IpAddr::V6(_)) => 128,
-        Err(_) => 0,
-    };
-    let prefix = prefix.map_or(Some(bits), |prefix| prefix.parse::<u8>().ok());
-    if bits == 0 || prefix.is_none_or(|prefix| prefix > bits) {
-        let message = format!("`{}` is not a network: {}", entry.name, shown(&scalar.text));
-        let help = "write for example 192.0.2.0/24 or \"2001:db8::/32\"";
-        findings.problem(entry.node.span, message, help);
-        return None;
-    }
-    Some(())
+    let message = format!("`{}` {wrong}: {}", entry.name, shown(&scalar.text));
+    findings.problem(entry.node.span, message, help);
+    None
 }
 
 /// A value without parts.

@@ -29,8 +29,9 @@ pub struct Named {
 impl Changes {
     /// What a change from `old` to `new` means.
     pub fn between(old: &Fleet, new: &Fleet) -> Self {
-        let settings =
-            |fleet: &Fleet| format!("{:?}", (&fleet.poll, &fleet.balance, &fleet.limits));
+        let settings = |fleet: &Fleet| {
+            format!("{:?}", (&fleet.proxies, &fleet.poll, &fleet.balance, &fleet.limits))
+        };
         Self {
             servers: Named::between(&servers(old), &servers(new)),
             streams: Named::between(&streams(old), &streams(new)),
@@ -110,7 +111,7 @@ fn streams(fleet: &Fleet) -> Vec<(String, String)> {
         let mounts = stream.mounts.iter().map(|mount| {
             let server = fleet.servers.get(mount.server).map(|server| &server.name);
             let terms = (mount.max_listeners, mount.bitrate, mount.weight, mount.tier);
-            format!("{:?}", (server, &mount.path, &mount.location, terms))
+            format!("{:?}", (server, &mount.path, &mount.location, &mount.https_location, terms))
         });
         let fallback = match &stream.fallback {
             None => String::new(),

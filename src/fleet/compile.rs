@@ -46,6 +46,7 @@ fn fleet(config: &Config, secrets: &Secrets<'_>, findings: &mut Findings) -> Opt
     let (listen, admin) = settings::addresses(config, findings);
     let admin_token =
         config.admin_token_file.as_ref().and_then(|file| secrets.file(file, findings));
+    let proxies = settings::proxies(config, findings);
     let poll = settings::poll(&config.poll, findings);
     let servers = servers::servers(config, secrets, findings);
     let linked = streams::streams(config, &servers, findings);
@@ -56,15 +57,13 @@ fn fleet(config: &Config, secrets: &Secrets<'_>, findings: &mut Findings) -> Opt
         listen,
         admin,
         admin_token,
+        proxies,
         poll,
         balance: settings::balance(&config.balance)?,
         limits: settings::limits(&config.limits),
         servers: servers.into_iter().collect::<Option<_>>()?,
         streams: linked.streams,
         paths: linked.paths,
-        warnings: settings::warnings(&config.balance, findings)
-            .into_iter()
-            .chain(linked.warnings)
-            .collect(),
+        warnings: settings::warnings(config, findings).into_iter().chain(linked.warnings).collect(),
     })
 }

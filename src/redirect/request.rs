@@ -69,7 +69,7 @@ pub(super) fn check(head: &Parts) -> Result<Ask<'_>, Reply> {
 /// fail on a relay that has but one slot for them.
 fn client(agent: &[u8]) -> Client {
     let twice = [&b"VLC/"[..], b"xine/"].into_iter().any(|name| agent.starts_with(name));
-    Client { connections: if twice { 2 } else { 1 }, came_from: None }
+    Client { connections: if twice { 2 } else { 1 }, ..Client::ANY }
 }
 
 /// Whether a body follows the head, or is said to.

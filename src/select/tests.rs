@@ -423,3 +423,60 @@ streams:
     assert!(matches!(other, Decision::Mount(_)));
     assert_eq!(scene.ask(), "full");
 }
+
+/// One relay that speaks TLS, and one that does not.
+const MIXED: &str = "
+servers:
+  vienna: {url: 'https://vienna.example.org', http_url: 'http://vienna.example.org:8000'}
+  berlin: http://berlin.example.org:8000
+balance: {headroom: 0}
+streams:
+  /x:
+";
+
+#[test]
+fn who_comes_by_https_is_sent_to_an_https_relay_as_long_as_one_has_room() {
+    let mut scene = scene(MIXED);
+    scene.saw("vienna", vec![mount("/x", 5, 10)]);
+    scene.saw("berlin", vec![mount("/x", 0, 10)]);
+    scene.client = Client { https: true, ..Client::ANY };
+    assert_eq!(scene.ask_times(5, "vienna"), 5);
+    assert_eq!([scene.ask(), scene.ask()], ["berlin", "berlin"]);
+}
+
+#[test]
+fn who_comes_by_https_stays_with_it_on_a_relay_in_doubt_in_a_higher_tier_or_just_left() {
+    let mut scene = scene(&MIXED.replace("http_url", "tier: 9, http_url"));
+    scene.saw("vienna", vec![mount("/x", 0, 100)]);
+    scene.saw("berlin", vec![mount("/x", 0, 100)]);
+    scene.failed("vienna", Evidence::Soft, 1);
+    scene.client = Client { https: true, came_from: Some(0), ..Client::ANY };
+    assert_eq!(scene.ask_times(20, "vienna"), 20);
+    scene.failed("vienna", Evidence::Hard, 1);
+    assert_eq!(scene.ask(), "berlin");
+}
+
+#[test]
+fn who_comes_by_plain_http_is_sent_to_either() {
+    let mut scene = scene(MIXED);
+    scene.saw("vienna", vec![mount("/x", 0, 100)]);
+    scene.saw("berlin", vec![mount("/x", 0, 100)]);
+    let vienna = scene.ask_times(100, "vienna");
+    assert!((30..=70).contains(&vienna), "{vienna} of 100");
+}
+
+#[test]
+fn slots_are_the_same_whichever_way_players_come() {
+    let mut scene = scene(MIXED);
+    scene.saw("vienna", vec![mount("/x", 8, 10)]);
+    scene.saw("berlin", vec![mount("/x", 10, 10)]);
+    let by_https = Client { https: true, ..Client::ANY };
+    let answers: Vec<_> = [Client::ANY, by_https, Client::ANY, by_https]
+        .into_iter()
+        .map(|client| {
+            scene.client = client;
+            scene.ask()
+        })
+        .collect();
+    assert_eq!(answers, ["vienna", "vienna", "full", "full"]);
+}

@@ -18,6 +18,7 @@ mod demo;
 mod failure;
 mod metrics;
 mod players;
+mod proxies;
 mod pull;
 mod reload;
 mod slots;

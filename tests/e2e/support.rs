@@ -7,5 +7,6 @@ pub(crate) mod listener;
 pub(crate) mod player;
 pub(crate) mod process;
 pub(crate) mod prometheus;
+pub(crate) mod proxy;
 pub(crate) mod source;
 pub(crate) mod web;

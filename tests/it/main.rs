@@ -23,6 +23,7 @@ mod crowd;
 mod demo_relay;
 mod feed;
 mod files;
+mod forwarded;
 mod full_relay;
 mod icecast;
 mod life;

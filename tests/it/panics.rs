@@ -1,6 +1,5 @@
 //! What a fault of the program itself may cost: a connection, or the whole program; never half of it.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use icecast_balancer::app::{App, Runtimes};
+use icecast_balancer::forwarded::Peer;
 use icecast_balancer::reload;
 use icecast_balancer::server::{self, Answer, Bounds, Connections, Service};
 use tokio::net::TcpListener;
@@ -21,7 +21,7 @@ use crate::support::{PORTS, Wire, eventually};
 struct Brittle;
 
 impl Service for Brittle {
-    async fn answer(&self, request: Request<Incoming>, _peer: SocketAddr) -> Answer {
+    async fn answer(&self, request: Request<Incoming>, _peer: Peer) -> Answer {
         assert_ne!(request.uri().path(), "/break", "on purpose");
         Response::new(Full::default())
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::findings::Findings;
 use crate::config::source::{At, Span};
 use crate::config::{self, Config};
-use crate::fleet::{Balance, Headroom, Limits, Panic, Policy, Poll, WhenFull};
+use crate::fleet::{Balance, Headroom, Limits, Panic, Policy, Poll, Proxies, WhenFull};
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 8000);
 const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
@@ -50,6 +50,24 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port()
         && a.port() != 0
         && (a.ip() == b.ip() || includes(a.ip(), b.ip()) || includes(b.ip(), a.ip()))
+}
+
+/// `trusted_proxies` and `proxy_protocol`, of which the second says something of the first.
+pub(super) fn proxies(config: &Config, findings: &mut Findings) -> Proxies {
+    let trusted = config.trusted_proxies.as_deref();
+    let proxy_header = config.proxy_protocol.filter(|enabled| enabled.value);
+    // A list that could not be read has a problem of its own.
+    let nobody = trusted.map_or(!config.trusted_proxies_are_written, <[_]>::is_empty);
+    if let (Some(At { span, .. }), true) = (proxy_header, nobody) {
+        let message = "`proxy_protocol: true` without `trusted_proxies` changes nothing: only \
+            connections from there begin with a PROXY header";
+        let help = "list where the proxies connect from, for example `trusted_proxies: [10.0.0.7]`";
+        findings.problem(span, message, help);
+    }
+    Proxies {
+        trusted: trusted.unwrap_or_default().iter().map(|network| network.value).collect(),
+        proxy_header: proxy_header.is_some(),
+    }
 }
 
 /// `poll`, of which no interval may contradict another.
@@ -136,8 +154,24 @@ pub(super) fn balance(balance: &config::Balance) -> Option<Balance> {
 /// The longest hold that every player sits through: MPlayer hangs up after 10 s and asks again.
 const PATIENCE_OF_PLAYERS: Duration = Duration::from_secs(9);
 
-/// What works in `balance`, but deserves a word.
-pub(super) fn warnings(balance: &config::Balance, findings: &Findings) -> Option<String> {
+/// What works in the settings, but deserves a word.
+pub(super) fn warnings(config: &Config, findings: &Findings) -> Vec<String> {
+    long_wait(&config.balance, findings).into_iter().chain(trust(config, findings)).collect()
+}
+
+/// Trust in everybody.
+fn trust(config: &Config, findings: &Findings) -> Option<String> {
+    let trusted = config.trusted_proxies.as_deref().unwrap_or_default();
+    let network = trusted.iter().find(|network| network.value.is_everybody())?;
+    let place = findings.place(network.span)?;
+    Some(format!(
+        "{place}: `trusted_proxies` has everybody in {}: whoever asks can say that it is somebody \
+         else",
+        network.value
+    ))
+}
+
+fn long_wait(balance: &config::Balance, findings: &Findings) -> Option<String> {
     let wait = balance.wait.filter(|wait| wait.value > PATIENCE_OF_PLAYERS)?;
     let place = findings.place(wait.span)?;
     let longest = humantime::format_duration(wait.value);

@@ -168,6 +168,7 @@ impl Linker<'_> {
         Some(Mount {
             server: id,
             location: location(&server.http_url, &path)?,
+            https_location: location(&server.url, &path)?,
             path,
             max_listeners: written.and_then(|mount| mount.max_listeners.as_ref()).map(|m| m.value),
             bitrate: bitrate.map_or(0, |bitrate| bitrate.value),

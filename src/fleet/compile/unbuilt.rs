@@ -12,13 +12,9 @@ pub(super) fn refuse(config: &Config, findings: &mut Findings) {
             findings.problem(span, format!("{what} is not supported yet"), help);
         }
     };
-    let proxies = config.trusted_proxies.filter(|proxies| proxies.value > 0);
-    let proxy_protocol = config.proxy_protocol.filter(|enabled| enabled.value);
     let balance = &config.balance;
 
     refuse(config.tls, "`tls`", "remove it, and let a proxy in front speak TLS");
-    refuse(proxies.map(|at| at.span), "`trusted_proxies`", "write [] or remove it");
-    refuse(proxy_protocol.map(|at| at.span), "`proxy_protocol: true`", "write false or remove it");
     refuse(config.cluster, "`cluster`", "remove it, and run one balancer");
     refuse(balance.geoip, "`balance.geoip`", "remove it");
     refuse(config.limits.per_client, "`limits.per_client`", "remove it, and use `max_connections`");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use icecast_balancer::config::source::Sources;
 use icecast_balancer::fleet::compile::compile;
 use icecast_balancer::fleet::{
-    Fallback, Fleet, Headroom, Panic, Policy, ServerState, StatsSource, Stream,
+    Fallback, Fleet, Headroom, Panic, Policy, Proxies, ServerState, StatsSource, Stream,
 };
 
 use super::{bad, good, messages, outside};
@@ -40,6 +40,7 @@ fn settings_that_are_absent_have_the_documented_defaults() {
     assert_eq!(fleet.listen, ["[::]:8000".parse().unwrap()]);
     assert_eq!(fleet.admin, "127.0.0.1:9090".parse().unwrap());
     assert!(fleet.admin_token.is_none());
+    assert_eq!(fleet.proxies, Proxies::default());
     assert_eq!(fleet.poll.interval, Duration::from_secs(2));
     assert_eq!(fleet.poll.fast_interval, Duration::from_millis(500));
     assert_eq!(fleet.poll.timeout, Duration::from_secs(2));
@@ -60,6 +61,7 @@ fn the_reference_shows_the_defaults() {
     let minimal = good(MINIMAL);
     assert_eq!(reference.listen, minimal.listen);
     assert_eq!(reference.admin, minimal.admin);
+    assert_eq!(reference.proxies, minimal.proxies);
     assert_eq!(reference.poll, minimal.poll);
     assert_eq!(reference.balance, minimal.balance);
     assert_eq!(reference.limits, minimal.limits);
@@ -88,12 +90,15 @@ fn servers_and_streams_keep_the_order_of_the_file() {
 }
 
 #[test]
-fn players_are_sent_to_the_http_url() {
+fn players_are_sent_to_the_http_url_unless_they_came_by_https() {
     let fleet = good(
         "servers: {v: {url: 'https://v:8443', http_url: 'http://v:8000'}}\nstreams: {/a.ogg: }",
     );
     assert_eq!(fleet.servers[0].url.as_str(), "https://v:8443/");
     assert_eq!(locations(&fleet.streams[0]), ["http://v:8000/a.ogg"]);
+    let mount = &fleet.streams[0].mounts[0];
+    assert_eq!(mount.location(false), "http://v:8000/a.ogg");
+    assert_eq!(mount.location(true), "https://v:8443/a.ogg");
 }
 
 #[test]
@@ -290,4 +295,48 @@ fn a_wait_longer_than_players_wait_deserves_a_word() {
     let warnings = fleet("10s").warnings;
     assert_eq!(warnings.len(), 1);
     assert!(warnings[0].contains("balancer.yaml:1:17: some players hang up"), "{warnings:?}");
+}
+
+#[test]
+fn nobody_is_trusted_unless_the_file_says_so() {
+    let proxies = good(MINIMAL).proxies;
+    assert!(!proxies.trusted.contain("127.0.0.1".parse().unwrap()));
+    assert!(!proxies.introduce("127.0.0.1".parse().unwrap()));
+}
+
+#[test]
+fn trusted_proxies_are_networks_and_addresses() {
+    let fleet = good(&format!("trusted_proxies: [10.0.0.0/8, '::1']\n{MINIMAL}"));
+    for (address, trusted) in
+        [("10.9.9.9", true), ("::ffff:10.9.9.9", true), ("11.0.0.0", false), ("::1", true)]
+    {
+        let address = address.parse().unwrap();
+        assert_eq!(fleet.proxies.trusted.contain(address), trusted, "{address}");
+        assert!(!fleet.proxies.introduce(address), "{address}");
+    }
+}
+
+#[test]
+fn only_trusted_proxies_begin_with_a_proxy_header() {
+    let fleet = good(&format!("trusted_proxies: [10.0.0.0/8]\nproxy_protocol: true\n{MINIMAL}"));
+    assert!(fleet.proxies.introduce("10.0.0.7".parse().unwrap()));
+    assert!(!fleet.proxies.introduce("192.0.2.7".parse().unwrap()));
+}
+
+#[test]
+fn a_list_of_proxies_that_cannot_be_read_is_one_problem() {
+    let problems = bad(&format!("trusted_proxies: [x]\nproxy_protocol: true\n{MINIMAL}"));
+    assert_eq!(messages(&problems), ["`trusted_proxies` is not a network: \"x\""]);
+}
+
+#[test]
+fn trust_in_everybody_deserves_a_word() {
+    for network in ["0.0.0.0/0", "::/0"] {
+        let warnings = good(&format!("trusted_proxies: ['{network}']\n{MINIMAL}")).warnings;
+        let expected = format!(
+            "balancer.yaml:1:19: `trusted_proxies` has everybody in {network}: whoever asks can say \
+             that it is somebody else"
+        );
+        assert_eq!(warnings, [expected]);
+    }
 }

@@ -1,9 +1,9 @@
 //! A connection on which bytes go out and come in as they are.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::{Answer, PATIENCE};
@@ -21,6 +21,20 @@ impl Wire {
         let socket = TcpStream::connect(address).await.expect("a port that listens");
         socket.set_nodelay(true).expect("a connection that is there");
         Self { socket, come: Vec::new() }
+    }
+
+    /// Connects from an address of this machine, which may be any of 127.0.0.0/8.
+    pub(crate) async fn from(source: IpAddr, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::new(source, 0)).expect("an address of this machine");
+        let socket = socket.connect(address).await.expect("a port that listens");
+        socket.set_nodelay(true).expect("a connection that is there");
+        Self { socket, come: Vec::new() }
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) async fn finish(&mut self) {
+        drop(self.socket.shutdown().await);
     }
 
     /// Sends bytes as one piece. That the other side has closed is no fault: it may have answered.
