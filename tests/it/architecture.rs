@@ -59,6 +59,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("humantime", &["config", "fleet"]),
     ("hyper", &["admin", "redirect", "server"]),
     ("hyper_util", &["server"]),
+    ("libc", &["files"]),
     ("metrics", &["metrics"]),
     ("metrics_exporter_prometheus", &["metrics"]),
     ("metrics_process", &["metrics"]),
