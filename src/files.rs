@@ -135,7 +135,9 @@ fn unreadable(path: &Path, error: &io::Error) -> Problem {
         io::ErrorKind::NotFound => "check the path; `-c PATH` names another file or directory",
         io::ErrorKind::PermissionDenied => "let the user that the balancer runs as read it",
         io::ErrorKind::FileTooLarge => "split it into several files in a directory",
-        io::ErrorKind::InvalidInput => "write the configuration to a file, or to files in a directory",
+        io::ErrorKind::InvalidInput => {
+            "write the configuration to a file, or to files in a directory"
+        }
         _ => "check the path",
     };
     Problem::with_file(path.display().to_string(), message).help(help)
