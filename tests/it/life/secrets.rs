@@ -116,7 +116,7 @@ async fn no_secret_is_in_anything_that_comes_out() {
         let bad = yaml.replace(from, to);
         assert_ne!(bad, yaml, "{from}");
         fs::write(&file, bad).unwrap();
-        let request = "POST /-/reload HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let request = "POST /-/reload HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         let answer = raw(admin, request).await;
         assert_eq!(answer.status, 422, "{to}");
         assert_silent("the answer to a reload", &answer.body);
