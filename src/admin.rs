@@ -4,15 +4,16 @@
 //! again. Whoever can reach the port may look; `POST` is for loopback, and from elsewhere for those
 //! who know the token.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap,
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderMap,
     HeaderValue, ORIGIN, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
+use http::uri::Authority;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -135,7 +136,8 @@ impl Service for Admin {
                 self.reload().await
             }
             Method::POST if posts => {
-                let why = "POST is for loopback, or needs the bearer token of admin_token_file\n";
+                let why = "POST is for programs on this host that call it by an address or \
+                           localhost, or needs the bearer token of admin_token_file\n";
                 let mut refusal = answer(StatusCode::UNAUTHORIZED, TEXT, why);
                 let bearer = HeaderValue::from_static("Bearer");
                 refusal.headers_mut().insert(WWW_AUTHENTICATE, bearer);
@@ -182,7 +184,8 @@ fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>
 /// Whether a `POST` may be made by `peer` with these headers.
 ///
 /// A browser on the operator's own machine may be made to post by any site it visits; it then
-/// names that site as `Origin`, which no tool does.
+/// names that site as `Origin`, which no tool does. And should the site's name have been pointed at
+/// this very address, so that browser and site agree on being here, `Host` still has that name.
 fn may_post(token: Option<&SecretString>, peer: SocketAddr, headers: &HeaderMap) -> bool {
     if let (Some(token), Some(offered)) = (token, headers.get(AUTHORIZATION)) {
         // Comparing digests takes as long wherever the first difference is.
@@ -190,7 +193,17 @@ fn may_post(token: Option<&SecretString>, peer: SocketAddr, headers: &HeaderMap)
             Sha256::digest(token.expose_secret()) == Sha256::digest(offered)
         });
     }
-    peer.ip().is_loopback() && !headers.contains_key(ORIGIN)
+    let is_meant = headers.get_all(HOST).iter().all(is_no_name_of_others);
+    peer.ip().is_loopback() && !headers.contains_key(ORIGIN) && is_meant
+}
+
+/// Whether a `Host` is an address or `localhost`, which nobody can point elsewhere.
+fn is_no_name_of_others(host: &HeaderValue) -> bool {
+    let Ok(authority) = Authority::try_from(host.as_bytes()) else { return false };
+    let host = authority.host();
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let name = host.to_ascii_lowercase();
+    address.parse::<IpAddr>().is_ok() || name == "localhost" || name.ends_with(".localhost")
 }
 
 /// The token of an `Authorization`.
@@ -212,9 +225,11 @@ mod tests {
 
     fn allowed(token: Option<&str>, peer: &str, headers: &[(http::HeaderName, &str)]) -> bool {
         let token = token.map(|token| SecretString::from(token.to_owned()));
-        let headers =
-            headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
-        may_post(token.as_ref(), peer.parse().unwrap(), &headers)
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name, value.parse().unwrap());
+        }
+        may_post(token.as_ref(), peer.parse().unwrap(), &map)
     }
 
     #[test]
@@ -222,6 +237,25 @@ mod tests {
         assert!(allowed(None, HERE, &[]));
         assert!(allowed(Some("sesame"), "[::1]:4711", &[]));
         assert!(!allowed(None, HERE, &[(ORIGIN, "http://evil.example")]));
+    }
+
+    #[test]
+    fn loopback_is_called_by_an_address_or_localhost_and_by_no_name_of_others() {
+        for host in ["127.0.0.1", "127.0.0.1:9090", "[::1]:9090", "192.0.2.7", "LocalHost:9090"] {
+            assert!(allowed(None, HERE, &[(HOST, host)]), "{host}");
+        }
+        for host in
+            ["evil.example:9090", "127.0.0.1.evil.example", "localhost.evil.example", "", "a b"]
+        {
+            assert!(!allowed(None, HERE, &[(HOST, host)]), "{host}");
+        }
+        assert!(!allowed(None, HERE, &[(HOST, "localhost"), (HOST, "evil.example")]));
+    }
+
+    #[test]
+    fn whoever_knows_the_token_may_call_it_as_they_like() {
+        let headers = [(HOST, "balancer.example.org"), (AUTHORIZATION, "Bearer sesame")];
+        assert!(allowed(Some("sesame"), ELSEWHERE, &headers));
     }
 
     #[test]

@@ -58,7 +58,7 @@ const PLAYERS_DRAIN: Duration = Duration::from_secs(10);
 
 /// How long it then waits for those of operators. Supervisors seldom wait much longer than ten
 /// seconds in all.
-const OPERATORS_DRAIN: Duration = Duration::from_millis(500);
+const OPERATORS_DRAIN: Duration = Duration::from_millis(400);
 
 /// A task that ended before it was told to.
 #[derive(Debug)]
@@ -76,6 +76,12 @@ impl App {
         let admin = take("admin", fleet.admin)?;
         for warning in &fleet.warnings {
             warn!("{warning}");
+        }
+        if !fleet.admin.ip().is_loopback() && fleet.admin_token.is_none() {
+            let admin = fleet.admin;
+            warn!(
+                "whoever reaches {admin} (admin) can look; without admin_token_file POST is for this host alone"
+            );
         }
         let state = Arc::new(State::new(Snapshot::first(loaded.fleet, loaded.digest)));
         state.note_reload(|reloads| {

@@ -1,8 +1,13 @@
 //! The configuration's files and secrets from the disk and the environment.
+//!
+//! Whatever stands under a name, to read it ends soon: only regular files are opened, no more is
+//! read of them than a configuration can need, and a pipe or a device that nobody writes to is a
+//! problem and not a wait.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::config::source::{MAX_BYTES, Sources};
@@ -11,6 +16,12 @@ use crate::problem::{Problem, Problems};
 
 /// A secret is a line, not a document.
 const MAX_SECRET_BYTES: usize = 64 * 1024;
+
+/// All files of a directory together.
+pub const MAX_TOTAL_BYTES: usize = 8 * MAX_BYTES;
+
+/// Files of a directory.
+pub const MAX_FILES: usize = 1_000;
 
 /// The real environment and the real disk.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +33,7 @@ impl Outside for Disk {
     }
 
     fn secret(&self, path: &Path) -> io::Result<String> {
-        let bytes = read_at_most(path, MAX_SECRET_BYTES)?;
+        let bytes = read_at_most(open(path)?, MAX_SECRET_BYTES)?;
         String::from_utf8(bytes)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8"))
     }
@@ -33,14 +44,29 @@ impl Outside for Disk {
 pub fn read(path: &Path) -> Result<Sources, Problems> {
     let cannot = |error: io::Error| Problems::from(unreadable(path, &error));
     if !fs::metadata(path).map_err(cannot)?.is_dir() {
-        let text = text(path)?;
+        let text = text(path, open)?;
         return Ok(Sources::new(path, text));
+    }
+    let files = yaml_files(path).map_err(cannot)?;
+    let too_much = |what: String| {
+        let problem = Problem::with_file(path.display().to_string(), what);
+        problem.help("keep only this balancer's configuration in the directory")
+    };
+    if files.len() > MAX_FILES {
+        return Err(too_much(format!("more than {MAX_FILES} *.yaml files are in it")).into());
     }
     let mut sources: Option<Sources> = None;
     let mut problems = Vec::new();
-    for file in yaml_files(path).map_err(cannot)? {
-        match text(&file) {
+    let mut total = 0;
+    for file in files {
+        match text(&file, open) {
             Ok(text) => {
+                total += text.len();
+                if total > MAX_TOTAL_BYTES {
+                    let most = MAX_TOTAL_BYTES / 1024;
+                    problems.push(too_much(format!("its files are larger than {most} KiB")));
+                    break;
+                }
                 sources = Some(match sources {
                     None => Sources::new(file, text),
                     Some(sources) => sources.and(file, text),
@@ -57,6 +83,15 @@ pub fn read(path: &Path) -> Result<Sources, Problems> {
             Err(problem.help("add one; names that begin with a dot are left out").into())
         }
     }
+}
+
+/// The same for somebody who reads once and follows no changes, and who may therefore name a pipe:
+/// `check <(kustomize build …)`. It waits for the pipe's writers.
+pub fn read_once(path: &Path) -> Result<Sources, Problems> {
+    if fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo()) {
+        return Ok(Sources::new(path, text(path, |path| File::open(path))?));
+    }
+    read(path)
 }
 
 fn yaml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -76,9 +111,10 @@ fn yaml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn text(path: &Path) -> Result<String, Problems> {
-    let bytes =
-        read_at_most(path, MAX_BYTES).map_err(|error| Problems::from(unreadable(path, &error)))?;
+fn text(path: &Path, open: fn(&Path) -> io::Result<File>) -> Result<String, Problems> {
+    let bytes = open(path)
+        .and_then(|file| read_at_most(file, MAX_BYTES))
+        .map_err(|error| Problems::from(unreadable(path, &error)))?;
     let wrong = |message: &str, help: &str| {
         Problems::from(Problem::with_file(path.display().to_string(), message).help(help))
     };
@@ -99,15 +135,44 @@ fn unreadable(path: &Path, error: &io::Error) -> Problem {
         io::ErrorKind::NotFound => "check the path; `-c PATH` names another file or directory",
         io::ErrorKind::PermissionDenied => "let the user that the balancer runs as read it",
         io::ErrorKind::FileTooLarge => "split it into several files in a directory",
+        io::ErrorKind::InvalidInput => {
+            "write the configuration to a file, or to files in a directory"
+        }
         _ => "check the path",
     };
     Problem::with_file(path.display().to_string(), message).help(help)
 }
 
-fn read_at_most(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+/// Opens a regular file, or the one that a link leads to.
+fn open(path: &Path) -> io::Result<File> {
+    // Looked at first, since to open a device may do something.
+    refuse_unless_regular(fs::metadata(path)?.file_type())?;
+    // And looked at again, since it may have been replaced. To open a pipe without O_NONBLOCK is
+    // to wait for a writer.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    refuse_unless_regular(file.metadata()?.file_type())?;
+    Ok(file)
+}
+
+fn refuse_unless_regular(what: FileType) -> io::Result<()> {
+    let kind = if what.is_file() {
+        return Ok(());
+    } else if what.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    } else if what.is_fifo() {
+        "a pipe"
+    } else if what.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {kind}, not a regular file")))
+}
+
+fn read_at_most(file: File, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    file.take(limit).read_to_end(&mut bytes)?;
     if bytes.len() > most {
         let message = format!("larger than {} KiB", most / 1024);
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));

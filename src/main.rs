@@ -216,7 +216,7 @@ fn check(arguments: &Check) -> ExitCode {
     let mut valid = String::new();
     let mut all = Vec::new();
     for path in &arguments.files {
-        match reload::load(path) {
+        match reload::load_once(path) {
             Ok(loaded) => {
                 valid.extend([format!("{}: valid\n", path.display())]);
                 let warnings = &loaded.fleet.warnings;

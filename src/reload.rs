@@ -100,7 +100,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Reads and checks the configuration at `path`, a file or a directory.
 pub fn load(path: &Path) -> Result<Loaded, Problems> {
-    let Reading { trace, meaning } = Reading::of(files::read(path));
+    loaded(files::read(path))
+}
+
+/// The same for `path` as nobody will follow it: it may be a pipe.
+pub fn load_once(path: &Path) -> Result<Loaded, Problems> {
+    loaded(files::read_once(path))
+}
+
+fn loaded(sources: Result<Sources, Problems>) -> Result<Loaded, Problems> {
+    let Reading { trace, meaning } = Reading::of(sources);
     meaning.map(|(fleet, digest)| Loaded { fleet, digest, trace })
 }
 

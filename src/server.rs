@@ -4,6 +4,7 @@
 //! must be complete within a deadline, buffers are small, and beyond a number of connections new
 //! ones are answered 503 and closed.
 
+mod closing;
 mod proxied;
 mod status_line;
 
@@ -78,6 +79,9 @@ pub struct Connections {
 /// or in the socket and not read yet.
 const LAST_REQUESTS: Duration = Duration::from_millis(100);
 
+/// After a stop, who has begun to connect may complete that for this long: a network's round trip.
+const LAST_HANDSHAKES: Duration = Duration::from_millis(150);
+
 /// How many connections may wait to be accepted.
 const BACKLOG: u16 = 4096;
 
@@ -149,11 +153,16 @@ pub async fn serve(
             }
         }
     }
+    let limit = tokio::time::Instant::now() + drain_limit;
+    match closing::ignore_newcomers(&listener) {
+        Ok(()) => tokio::time::sleep(LAST_HANDSHAKES).await,
+        Err(error) => debug!(%error, "a connection may be cut off while the port is closed"),
+    }
     for (stream, peer) in waiting(listener) {
         welcome(stream, peer);
     }
     under_way.close();
-    if tokio::time::timeout(drain_limit, under_way.wait()).await.is_err() {
+    if tokio::time::timeout_at(limit, under_way.wait()).await.is_err() {
         warn!(connections = under_way.len(), "closing connections that did not end in time");
         abandon.cancel();
         under_way.wait().await;

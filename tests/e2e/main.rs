@@ -17,6 +17,7 @@ mod crowd;
 mod demo;
 mod failure;
 mod metrics;
+mod page;
 mod players;
 mod proxies;
 mod pull;

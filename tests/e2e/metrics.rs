@@ -25,6 +25,21 @@ fn promtool_has_nothing_to_say_of_the_metrics() {
 }
 
 #[test]
+fn promtool_has_nothing_to_say_of_names_that_look_like_its_format() {
+    let lab = Lab::new();
+    let balancer = Balancer::start(
+        &lab,
+        "servers: {one: 'http://127.0.0.1:9'}\nstreams:\n  '/%22%5C%7D%20x.ogg':\n  \
+         '/TYPE%20x%20gauge':\n  '/{a=%22b%22}':\n  '/ä€.ogg':\n",
+    );
+    assert_eq!(balancer.ask("/%22%7D%0A1").status, 404);
+
+    let metrics = balancer.metrics();
+
+    assert_eq!(promtool_check(&lab, &metrics), (Some(0), String::new()), "{metrics}");
+}
+
+#[test]
 fn prometheus_counts_redirects_and_forgets_a_removed_server() {
     let lab = Lab::new();
     let (vienna, _at_vienna) = relay(&lab, "vienna");

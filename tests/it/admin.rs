@@ -20,8 +20,9 @@ async fn simple() -> (Relay, Balancer) {
 }
 
 async fn ask(balancer: &Balancer, method: &str, path: &str, headers: &str) -> Answer {
-    let request =
-        format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+    let host = if headers.contains("Host:") { "" } else { "Host: localhost\r\n" };
+    let headers = format!("{host}{headers}");
+    let request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n");
     raw(balancer.admin, &request).await
 }
 
@@ -268,12 +269,141 @@ async fn a_head_is_answered_without_a_body() {
     }
 }
 
+/// A name that somebody has pointed at this host, so that a browser here takes pages of that name
+/// and our answers for one site. It sends no foreign `Origin` then.
+#[tokio::test]
+async fn a_post_under_a_name_of_somebody_else_is_refused() {
+    let (_relay, balancer) = simple().await;
+    for host in ["evil.example", "evil.example:9090", "localhost.evil.example", ""] {
+        let answer = ask(&balancer, "POST", "/-/reload", &format!("Host: {host}\r\n")).await;
+        assert!([400, 401].contains(&answer.status), "{host:?}: {answer:?}");
+    }
+    for host in ["localhost:9090", "127.0.0.1", "[::1]:9090"] {
+        let answer = ask(&balancer, "POST", "/-/reload", &format!("Host: {host}\r\n")).await;
+        assert_eq!(answer.status, 200, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn prometheus_and_operators_may_look_by_any_name() {
+    let (_relay, balancer) = simple().await;
+    for path in ["/", "/metrics", "/healthz", "/readyz", "/api/v1/status"] {
+        let answer = ask(&balancer, "GET", path, "Host: balancer.example.org:9090\r\n").await;
+        assert_eq!(answer.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_right_token_opens_by_any_name() {
+    let (_relay, balancer, _folder) = with_token().await;
+    let headers = "Host: balancer.example.org\r\nAuthorization: Bearer open sesame\r\n";
+    assert_eq!(ask(&balancer, "POST", "/-/reload", headers).await.status, 200);
+}
+
+/// Every path of the admin port, and ways to write them that somebody might fall for.
+fn admin_paths() -> Vec<String> {
+    let mut paths = Vec::new();
+    for path in ["/", "/metrics", "/healthz", "/readyz", "/api/v1/status", "/-/reload"] {
+        let escaped = path.replace('m', "%6D").replace('h', "%68").replace('-', "%2D");
+        let (slash, upper) = (format!("{path}/"), path.to_uppercase());
+        let odd =
+            [escaped, slash, upper, format!("/{path}"), format!("/.{path}"), format!("{path}?x")];
+        paths.push(path.to_owned());
+        paths.extend(odd);
+        paths.push(format!("/a.ogg/..{path}"));
+        paths.push(format!("http://127.0.0.1:9090{path}"));
+    }
+    paths
+}
+
+#[tokio::test]
+async fn no_request_to_the_public_port_reaches_anything_of_the_admin_port() {
+    let (_relay, balancer) = simple().await;
+    let admin = balancer.admin;
+    for path in admin_paths() {
+        for method in ["GET", "HEAD", "POST", "PUT", "DELETE"] {
+            let request =
+                format!("{method} {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+            let answer = raw(balancer.public, &request).await;
+            let status = answer.status;
+            assert!([400, 404, 405].contains(&status), "{method} {path}: {answer:?}");
+            for word in ["icecast_balancer_", "sha256", "ready", "unchanged", "reloaded"] {
+                assert!(!answer.body.contains(word), "{method} {path}: {answer:?}");
+            }
+        }
+    }
+    let reloads = "icecast_balancer_config_reloads_total{result=\"unchanged\"}";
+    assert_eq!(balancer.metric(reloads).await, Some(0.0));
+}
+
+#[tokio::test]
+async fn of_the_admin_port_only_a_post_to_reload_does_anything() {
+    let (_relay, balancer) = simple().await;
+    for path in admin_paths() {
+        for method in ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"] {
+            ask(&balancer, method, &path, "").await;
+        }
+        if !path.ends_with("/-/reload") && !path.contains("/-/reload?") {
+            let answer = ask(&balancer, "POST", &path, "").await;
+            assert!(answer.status >= 400, "POST {path}: {answer:?}");
+        }
+    }
+    let reloads = "icecast_balancer_config_reloads_total{result=\"unchanged\"}";
+    assert_eq!(balancer.metric(reloads).await, Some(0.0));
+}
+
+#[tokio::test]
+async fn silent_and_half_sent_connections_keep_operators_out_for_seconds_at_most() {
+    let (_relay, balancer) = simple().await;
+    let mut held = Vec::new();
+    for number in 0..300 {
+        let mut socket = TcpStream::connect(balancer.admin).await.unwrap();
+        if number % 2 == 0 {
+            // It may have been turned away already.
+            drop(socket.write_all(b"GET /metrics HT").await);
+        }
+        held.push(socket);
+    }
+    eventually("an operator is answered", async || {
+        balancer.admin_get("/healthz").await.status == 200
+    })
+    .await;
+    drop(held);
+}
+
+#[tokio::test]
+async fn a_body_without_end_is_not_read() {
+    let (_relay, balancer) = simple().await;
+    let headers = "Content-Length: 1000000000000\r\n\r\n".to_owned() + &"x".repeat(1 << 20);
+    let answer = ask(&balancer, "POST", "/-/reload", &headers).await;
+    assert!([0, 200].contains(&answer.status), "{answer:?}");
+    assert_eq!(balancer.admin_get("/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_start_warns_of_an_admin_port_that_others_reach_and_of_no_other() {
+    let relay = Relay::builder().mount("/a.ogg", 5).start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, token) = (folder.path().join("balancer.yaml"), folder.path().join("token"));
+    fs::write(&token, "open sesame\n").unwrap();
+    let words = "without admin_token_file POST is for this host alone";
+    for (admin, with_token, warned) in
+        [("0.0.0.0:0", false, true), ("0.0.0.0:0", true, false), ("127.0.0.1:0", false, false)]
+    {
+        let ports = PORTS.replace("admin: '127.0.0.1:0'", &format!("admin: '{admin}'"));
+        let token = if with_token { "admin_token_file: token\n" } else { "" };
+        fs::write(&file, format!("{ports}{token}{}", yaml(&relay))).unwrap();
+        let program = Program::start(&file, &[]).await;
+        assert_eq!(program.log().contains(words), warned, "{}", program.log());
+    }
+}
+
 #[tokio::test]
 async fn the_public_port_knows_no_path_of_the_admin_port() {
     let (_relay, balancer) = simple().await;
     for path in ["/", "/metrics", "/healthz", "/readyz", "/api/v1/status", "/-/reload"] {
         assert_eq!(balancer.get(path).await.status, 404, "{path}");
     }
-    let post = "POST /-/reload HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let post = "POST /-/reload HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     assert_eq!(raw(balancer.public, post).await.status, 405);
 }

@@ -79,6 +79,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper", &["admin", "redirect", "server"]),
     ("hyper_util", &["server"]),
     ("ipnet", &["network"]),
+    ("libc", &["files"]),
     ("metrics", &["metrics"]),
     ("metrics_exporter_prometheus", &["metrics"]),
     ("metrics_process", &["metrics"]),

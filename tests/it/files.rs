@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use icecast_balancer::config::source::MAX_BYTES;
+use icecast_balancer::files::{MAX_FILES, MAX_TOTAL_BYTES};
 use icecast_balancer::reload::load;
 
 const SERVERS: &str = "servers: {one: 'http://127.0.0.1:9'}\n";
@@ -75,11 +76,78 @@ fn a_file_of_exactly_the_greatest_size_is_read() {
 }
 
 #[test]
-fn a_password_file_without_an_end_is_not_read_to_its_end() {
+fn a_password_file_is_not_read_beyond_what_a_password_can_be() {
+    let yaml = "servers: {one: {url: 'http://h', stats: {password_file: huge}}}\n";
+    let folder = folder(&[("a.yaml", &format!("{yaml}{STREAMS}"))]);
+    let huge = fs::File::create(folder.path().join("huge")).unwrap();
+    huge.set_len(1 << 40).unwrap();
+    let text = problems(&folder.path().join("a.yaml"));
+    assert!(text.contains("huge\" cannot be read: larger than 64 KiB"), "{text}");
+}
+
+#[test]
+fn a_device_as_password_file_is_not_opened() {
     let yaml = "servers: {one: {url: 'http://h', stats: {password_file: /dev/zero}}}\n";
     let folder = folder(&[("a.yaml", &format!("{yaml}{STREAMS}"))]);
     let text = problems(&folder.path().join("a.yaml"));
-    assert!(text.contains("\"/dev/zero\" cannot be read: larger than 64 KiB"), "{text}");
+    let words = "\"/dev/zero\" cannot be read: it is a device, not a regular file";
+    assert!(text.contains(words), "{text}");
+}
+
+/// A pipe that nobody will ever write to.
+fn pipe(path: &Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status().expect("coreutils");
+    assert!(made.success());
+}
+
+// Without their protection the three that follow never end.
+
+#[test]
+fn a_pipe_for_a_file_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.yaml");
+    pipe(&path);
+    let text = problems(&path);
+    assert!(text.contains("cannot be read: it is a pipe, not a regular file"), "{text}");
+}
+
+#[test]
+fn a_pipe_among_the_files_of_a_directory_is_refused_at_once_also_behind_a_link() {
+    let folder = folder(&[("a.yaml", SERVERS), ("b.yaml", STREAMS)]);
+    pipe(&folder.path().join("pipe"));
+    symlink("pipe", folder.path().join("c.yaml")).unwrap();
+    let text = problems(folder.path());
+    assert!(text.contains("it is a pipe") && text.contains("c.yaml"), "{text}");
+}
+
+#[test]
+fn a_pipe_as_password_file_is_refused_at_once() {
+    let yaml = "servers: {one: {url: 'http://h', stats: {password_file: pipe}}}\n";
+    let folder = folder(&[("a.yaml", &format!("{yaml}{STREAMS}"))]);
+    pipe(&folder.path().join("pipe"));
+    let text = problems(&folder.path().join("a.yaml"));
+    assert!(text.contains("pipe\" cannot be read: it is a pipe, not a regular file"), "{text}");
+}
+
+#[test]
+fn a_directory_of_more_files_than_anybody_has_is_refused() {
+    let folder = folder(&[("a.yaml", SERVERS), ("b.yaml", STREAMS)]);
+    for number in 0..MAX_FILES {
+        fs::write(folder.path().join(format!("{number}.yaml")), "# nothing\n").unwrap();
+    }
+    let text = problems(folder.path());
+    assert!(text.contains("more than 1000 *.yaml files are in it"), "{text}");
+}
+
+#[test]
+fn a_directory_with_more_text_than_anybody_has_is_refused() {
+    let folder = folder(&[("a.yaml", SERVERS), ("b.yaml", STREAMS)]);
+    let comment = "#".repeat(MAX_BYTES);
+    for number in 0..=MAX_TOTAL_BYTES / MAX_BYTES {
+        fs::write(folder.path().join(format!("{number}.yaml")), &comment).unwrap();
+    }
+    let text = problems(folder.path());
+    assert!(text.contains("its files are larger than 8192 KiB"), "{text}");
 }
 
 #[test]

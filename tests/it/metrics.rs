@@ -1,9 +1,10 @@
 //! What Prometheus is told: the names of the contract, the truth, and nothing of what is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use crate::relay::Relay;
-use crate::support::{Answer, Balancer, eventually, raw};
+use crate::support::{Answer, Balancer, Wire, eventually, raw};
 
 /// Every metric with its type and labels, but for those of parts that are not built (`server_live`,
 /// `cluster_engine_up`, `cluster_members`, `log_lines_dropped_total`, `panics_total`) or not
@@ -116,7 +117,7 @@ fn one(relay: &Relay) -> String {
 
 async fn reload(balancer: &Balancer, yaml: &str) {
     balancer.edit(yaml);
-    let request = "POST /-/reload HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let request = "POST /-/reload HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     assert_eq!(raw(balancer.admin, request).await.status, 200);
 }
 
@@ -425,6 +426,76 @@ async fn nothing_a_client_sends_makes_a_series() {
     let after = Scrape::of(&balancer).await;
     let names = |scrape: &Scrape| scrape.series.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&before), names(&after));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_thousand_odd_requests_make_no_series() {
+    const CLIENTS: u64 = 4;
+    const ROUNDS: u64 = 250;
+    const AT_ONCE: u64 = 100;
+    let relay = Relay::builder().mount("/a.ogg", 3).start().unwrap();
+    let balancer = Balancer::start(&one(&relay)).await;
+    let before = Scrape::of(&balancer).await;
+    let clients = (0..CLIENTS).map(|seed| {
+        let public = balancer.public;
+        tokio::spawn(async move {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let mut wire = Wire::to(public).await;
+            for _ in 0..ROUNDS {
+                let mut requests = String::new();
+                for _ in 0..AT_ONCE {
+                    let [path, agent, host] = [(); 3].map(|()| rng.u64(..));
+                    write!(
+                        requests,
+                        "GET /{path:x}?{path:x} HTTP/1.1\r\nHost: {host:x}.example\r\n\
+                         User-Agent: {agent:x}\r\nX-{agent:x}: {host:x}\r\n\r\n"
+                    )
+                    .unwrap();
+                }
+                wire.send(requests).await;
+                for _ in 0..AT_ONCE {
+                    assert_eq!(wire.answer().await.status, 404);
+                }
+            }
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await.unwrap();
+    }
+    let after = Scrape::of(&balancer).await;
+    let unknown = after.value("requests_total{outcome=\"unknown_path\"}");
+    assert_eq!(unknown, Some((CLIENTS * ROUNDS * AT_ONCE) as f64));
+    let names = |scrape: &Scrape| scrape.series.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&before), names(&after));
+    let size = balancer.admin_get("/metrics").await.body.len();
+    println!("{} series in {size} bytes before and after 100000 requests", after.series.len());
+}
+
+#[tokio::test]
+async fn ten_thousand_mounts_of_a_relay_make_no_series() {
+    let relay = Relay::builder().mount("/a.ogg", 3).start().unwrap();
+    let yaml = one(&relay).replace("interval: 1h", "interval: 50ms");
+    let balancer = Balancer::start(&yaml).await;
+    let before = Scrape::of(&balancer).await;
+    let size = balancer.admin_get("/metrics").await.body.len();
+    let mut document = "<slots version=\"1\">\n".to_owned();
+    for number in 0..10_000 {
+        writeln!(document, "<mount name=\"/{number}.ogg\" listeners=\"1\" active=\"1\"/>").unwrap();
+    }
+    document += "<mount name=\"/a.ogg\" listeners=\"2\" max_listeners=\"3\" active=\"1\"/></slots>";
+    relay.answer_stats_with(200, &document);
+    let listeners = "icecast_balancer_mount_listeners{stream=\"/a.ogg\",server=\"one\"}";
+    eventually("the document is read to its end", async || {
+        balancer.metric(listeners).await == Some(2.0)
+    })
+    .await;
+    let after = Scrape::of(&balancer).await;
+    let names = |scrape: &Scrape| scrape.series.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&before), names(&after));
+    let now = balancer.admin_get("/metrics").await.body.len();
+    println!("{} series; {size} bytes before, {now} with 10000 mounts", after.series.len());
+    assert!(now < size + 200, "{now}");
+    assert!(!balancer.admin_get("/").await.body.contains("/9999.ogg"));
 }
 
 #[tokio::test]

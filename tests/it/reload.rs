@@ -4,7 +4,11 @@
 //! slowest round. Whether a configuration is in force is asked as a player would: its stream is
 //! known or it is not.
 
+mod blind;
+mod corpus;
+mod keeps;
 mod saving;
+mod three_ways;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -130,7 +134,7 @@ async fn a_hangup_has_the_configuration_read_at_once() {
 }
 
 async fn post_reload(admin: SocketAddr) -> Answer {
-    let request = "POST /-/reload HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let request = "POST /-/reload HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     raw(admin, request).await
 }
 

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::life::program;
 use crate::relay::Relay;
@@ -17,7 +18,7 @@ use crate::support::{Answer, Balancer, PATIENCE, PORTS, raw};
 const SUCCESSFUL: &str = "icecast_balancer_config_last_reload_successful";
 
 async fn reload(balancer: &Balancer) -> Answer {
-    let request = "POST /-/reload HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let request = "POST /-/reload HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     raw(balancer.admin, request).await
 }
 
@@ -39,6 +40,15 @@ impl Crowd {
         let mut socket = TcpStream::connect(to).await.unwrap();
         while !self.stop.load(Relaxed) {
             self.count(ask(&mut socket).await.is_ok_and(|head| head.starts_with("HTTP/1.1 302 ")));
+        }
+    }
+
+    /// The same, ten times a second.
+    async fn stay_slowly(self: Arc<Self>, to: SocketAddr) {
+        let mut socket = TcpStream::connect(to).await.unwrap();
+        while !self.stop.load(Relaxed) {
+            self.count(ask(&mut socket).await.is_ok_and(|head| head.starts_with("HTTP/1.1 302 ")));
+            sleep(Duration::from_millis(100)).await;
         }
     }
 
@@ -103,6 +113,100 @@ async fn no_request_fails_while_configurations_good_and_bad_come_and_go() {
     let (redirected, failed) = (crowd.redirected.load(Relaxed), crowd.failed.load(Relaxed));
     println!("20 reloads: {redirected} redirected, {failed} failed");
     assert_eq!(failed, 0);
+}
+
+/// How many connections the next test makes: `CONNECTIONS`, or fewer than before a release.
+fn connections() -> u64 {
+    std::env::var("CONNECTIONS").map_or(2_000, |count| count.parse().expect("a number"))
+}
+
+/// How long answers took, of which one in a hundred took longer than what this returns.
+fn p99(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times[times.len() * 99 / 100]
+}
+
+/// Asks over `count` new connections, which leave nothing behind them, sixteen at a time.
+async fn ask_anew(to: SocketAddr, count: u64, asked: Arc<AtomicU64>) -> (u64, Vec<Duration>) {
+    let mut clients = Vec::new();
+    for client in 0..16 {
+        let asked = Arc::clone(&asked);
+        clients.push(tokio::spawn(async move {
+            let (mut failed, mut times) = (0, Vec::new());
+            for _ in (client..count).step_by(16) {
+                let began = Instant::now();
+                let answered = async {
+                    let mut socket = TcpStream::connect(to).await?;
+                    // The ports of a hundred thousand connections would be missed for a minute.
+                    socket.set_zero_linger()?;
+                    ask(&mut socket).await
+                };
+                let answer = answered.await;
+                failed += u64::from(!answer.is_ok_and(|head| head.starts_with("HTTP/1.1 302 ")));
+                times.push(began.elapsed());
+                asked.fetch_add(1, Relaxed);
+            }
+            (failed, times)
+        }));
+    }
+    let (mut failed, mut times) = (0, Vec::new());
+    for client in clients {
+        let (more, took) = client.await.unwrap();
+        failed += more;
+        times.extend(took);
+    }
+    (failed, times)
+}
+
+/// Before a release, and with figures worth reading:
+/// `CONNECTIONS=100000 cargo test --release --test it -- --nocapture new_connections`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_thousands_of_new_connections_none_fails_over_twenty_reloads() {
+    const RELOADS: u64 = 20;
+    let relay = Relay::builder().unlimited("/saal1.ogg").start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, aside) = (folder.path().join("balancer.yaml"), folder.path().join("aside"));
+    let good = |round: u64| {
+        let one = format!("{{url: '{}', max_joins_per_second: 1000000}}", relay.url());
+        let limits = "limits: {header_timeout: 1m}\n";
+        format!("{PORTS}{limits}servers: {{one: {one}}}\nstreams: {{/saal1.ogg: , /{round}: }}\n")
+    };
+    fs::write(&file, good(0)).unwrap();
+    let program = program::Program::start(&file, &["--log-level", "info"]).await;
+    let crowd = Arc::new(Crowd::default());
+    let mut staying = Vec::new();
+    for _ in 0..100 {
+        staying.push(tokio::spawn(Arc::clone(&crowd).stay_slowly(program.public)));
+    }
+    let total = connections();
+    let (unasked, quiet) = ask_anew(program.public, total / 10, Arc::default()).await;
+    assert_eq!(unasked, 0);
+    let asked = Arc::new(AtomicU64::new(0));
+    let asking = tokio::spawn(ask_anew(program.public, total, Arc::clone(&asked)));
+    for round in 1..=RELOADS {
+        while asked.load(Relaxed) < total * round / (RELOADS + 1) {
+            sleep(Duration::from_millis(1)).await;
+        }
+        fs::write(&aside, good(round)).unwrap();
+        fs::rename(&aside, &file).unwrap();
+        let request = "POST /-/reload HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        assert_eq!(raw(program.admin, request).await.status, 200);
+        // Whether that or the file's event was first, it is in force.
+        assert_ne!(program.get(&format!("/{round}")).await.status, 404);
+    }
+    let (failed, mut during) = asking.await.unwrap();
+    crowd.stop.store(true, Relaxed);
+    for client in staying {
+        client.await.unwrap();
+    }
+    let (stayed, broken) = (crowd.redirected.load(Relaxed), crowd.failed.load(Relaxed));
+    println!(
+        "{RELOADS} reloads, {total} new connections: {failed} failed; 100 kept open: {stayed} \
+         redirected, {broken} failed; p99 of a new connection {:?} before, {:?} over the reloads",
+        p99(&mut quiet.clone()),
+        p99(&mut during),
+    );
+    assert_eq!((failed, broken), (0, 0));
 }
 
 /// Every bad configuration that there is an example of.

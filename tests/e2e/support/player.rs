@@ -148,14 +148,20 @@ audio.play();
 </script>"
     );
     fs::write(&page, html).unwrap();
+    browser(folder)
+        .words("--autoplay-policy=no-user-gesture-required")
+        .args([format!("file://{}", page.display())])
+}
+
+/// Chromium without a screen, whose console is its log, and which reaches this host alone.
+pub(crate) fn browser(folder: &Path) -> Program {
     Program::new_as(NOBODY, "chromium", "chromium")
         .words("--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --mute-audio")
         .words("--no-first-run --disable-background-networking --disable-component-update")
         .words("--disable-sync --disable-default-apps --enable-logging=stderr")
-        .words("--autoplay-policy=no-user-gesture-required --proxy-server=direct://")
+        .words("--proxy-server=direct://")
         .args(["--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"])
         .args([format!("--user-data-dir={}", folder.join("profile").display())])
-        .args([format!("file://{}", page.display())])
 }
 
 /// The display that Xvfb has chosen, once it has.

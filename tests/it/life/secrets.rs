@@ -123,7 +123,7 @@ impl Guarded {
     /// Makes mistakes beside, in and around a secret, and in the files.
     async fn spoil(&self, program: &Program) {
         let file = self.path("balancer.yaml");
-        let post = "POST /-/reload HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let post = "POST /-/reload HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         for (from, to) in [
             ("password: '", "password: ['"),
             ("      password: '", "      pasword: '"),

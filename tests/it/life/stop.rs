@@ -1,12 +1,15 @@
 //! How the program ends: nobody who asked in time goes without an answer, and nobody can hold it.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::program::Program;
@@ -15,6 +18,9 @@ use crate::relay::Relay;
 use crate::support::{PATIENCE, PORTS, eventually};
 
 const REQUEST: &[u8] = b"GET /a.ogg HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// A connection is lost to one stop in some, so there are some.
+const STOPS: usize = 10;
 
 /// The drain limit and what a busy machine adds.
 const LIMIT: Duration = Duration::from_secs(12);
@@ -199,40 +205,107 @@ async fn a_signal_said_twice_in_one_breath_is_one_signal() {
     assert_eq!(program.end().await.0, Some(0));
 }
 
-#[tokio::test]
-async fn no_request_is_lost_to_a_stop_under_load() {
-    let (_relay, _folder, mut program) = serving(&[]).await;
-    let mut players = Vec::new();
-    let so_far = Arc::new(AtomicU32::new(0));
-    for _ in 0..8 {
-        let public = program.public;
-        let so_far = Arc::clone(&so_far);
-        players.push(tokio::spawn(async move {
-            let mut answered = 0_u32;
-            // Until the port is closed; who could connect and ask is answered.
+/// Players who come again and again, until the port is closed.
+struct Crowd {
+    answered: Arc<AtomicU64>,
+    players: Vec<JoinHandle<u64>>,
+}
+
+impl Crowd {
+    /// Lets them come, and waits until there is some load.
+    async fn gather(players: usize, public: SocketAddr) -> Self {
+        let answered = Arc::new(AtomicU64::new(0));
+        let play = |answered: Arc<AtomicU64>| async move {
+            // Who could connect and ask is answered.
             while let Ok(mut socket) = TcpStream::connect(public).await {
                 let sent = socket.write_all(REQUEST).await;
                 let answer = head(&mut socket).await;
                 if sent.is_err() || !answer.starts_with("HTTP/1.1 302 ") {
-                    return (answered, 1);
+                    return 1;
                 }
-                answered += 1;
-                so_far.fetch_add(1, Relaxed);
+                answered.fetch_add(1, Relaxed);
             }
-            (answered, 0)
-        }));
+            0
+        };
+        let players = (0..players).map(|_| tokio::spawn(play(Arc::clone(&answered)))).collect();
+        eventually("the crowd is served", async || answered.load(Relaxed) > 500).await;
+        Self { answered, players }
     }
-    eventually("they are under way", async || so_far.load(Relaxed) > 100).await;
-    program.signal("TERM");
+
+    /// How many requests were answered, and how many were lost.
+    async fn end(self) -> (u64, u64) {
+        let mut lost = 0;
+        for player in self.players {
+            lost += player.await.unwrap();
+        }
+        (self.answered.load(Relaxed), lost)
+    }
+}
+
+/// A program that is asked as fast as it can answer.
+async fn unpaced(settings: &str) -> (Relay, TempDir, Program) {
+    let relay = Relay::builder().unlimited("/a.ogg").start().unwrap();
+    let one = format!("{{url: '{}', max_joins_per_second: 1000000}}", relay.url());
+    let (folder, file) =
+        servable(&format!("{settings}servers: {{one: {one}}}\nstreams: {{/a.ogg: }}\n"));
+    let program = Program::start(&file, &[]).await;
+    (relay, folder, program)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_request_is_lost_to_a_stop_under_load() {
     let (mut answered, mut lost) = (0, 0);
-    for player in players {
-        let (good, bad) = player.await.unwrap();
+    for _ in 0..STOPS {
+        let (_relay, _folder, mut program) = unpaced("").await;
+        let crowd = Crowd::gather(16, program.public).await;
+        program.signal("TERM");
+        let (good, bad) = crowd.end().await;
         answered += good;
         lost += bad;
+        assert_eq!(program.end().await.0, Some(0));
     }
-    println!("stop under load: {answered} answered, {lost} lost");
+    println!("{STOPS} stops under load: {answered} answered, {lost} lost");
     assert_eq!(lost, 0);
-    assert_eq!(program.end().await.0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_among_connections_of_every_kind_loses_none_and_is_held_by_none() {
+    let (_relay, _folder, mut program) = unpaced("limits: {header_timeout: 1h}\n").await;
+    let mut held = Vec::new();
+    for number in 0..100 {
+        let mut socket = connect(&program).await;
+        if number % 2 == 0 {
+            socket.write_all(b"GET /a.ogg HT").await.unwrap();
+        }
+        held.push(socket);
+    }
+    let mut idle = Vec::new();
+    for _ in 0..200 {
+        let mut socket = connect(&program).await;
+        socket.write_all(REQUEST).await.unwrap();
+        assert!(head(&mut socket).await.starts_with("HTTP/1.1 302 "));
+        idle.push(socket);
+    }
+    let crowd = Crowd::gather(8, program.public).await;
+    assert_eq!(program.admin_get("/readyz").await.status, 200);
+    let began = Instant::now();
+    program.signal("TERM");
+    program.until_logged("stopping").await;
+    assert_eq!(program.admin_get("/readyz").await.status, 503);
+    for socket in &mut idle {
+        assert_eq!(head(socket).await, "");
+    }
+    let closed = began.elapsed();
+    let (answered, lost) = crowd.end().await;
+    let (code, _) = program.end().await;
+    let ended = began.elapsed();
+    println!(
+        "200 idle closed after {closed:?}, {answered} answered and {lost} lost under load, the \
+         end with 50 silent and 50 half-sent after {ended:?}"
+    );
+    assert_eq!((code, lost), (Some(0), 0));
+    assert!(closed < Duration::from_secs(1), "{closed:?}");
+    assert!(ended < LIMIT, "{ended:?}");
 }
 
 #[tokio::test]
