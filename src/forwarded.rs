@@ -1,8 +1,8 @@
 //! Who asks, when a proxy asks for somebody: the word of trusted proxies, and of nobody else.
 //!
 //! A proxy can tell in two ways for whom it asks: at the beginning of a connection, by a PROXY
-//! header ([`introduction`]), and in each request, by `X-Forwarded-For` and `X-Forwarded-Proto`
-//! ([`origin`]). Anybody can write both, so they are read only if they come from an address that
+//! header ([`introduction()`]), and in each request, by `X-Forwarded-For` and `X-Forwarded-Proto`
+//! ([`origin()`]). Anybody can write both, so they are read only if they come from an address that
 //! the configuration trusts. Everything here is a function of its arguments.
 
 mod header;
