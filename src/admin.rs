@@ -4,7 +4,7 @@
 //! again. Whoever can reach the port may look; `POST` is for loopback, and from elsewhere for those
 //! who know the token.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::fleet::ServerState;
 use crate::metrics;
 use crate::reload::{Outcome, ReloadHandle};
-use crate::server::{Answer, Bounds, Connections, Service};
+use crate::server::{Answer, Bounds, Connections, Service, Shed};
 use crate::state::State;
 use crate::status::{self, Status};
 
@@ -159,10 +159,10 @@ impl Service for Admin {
 
     fn malformed(&self) {}
 
-    fn shed(&self) {}
+    fn shed(&self, _why: Shed) {}
 
-    fn bounds(&self) -> Bounds {
-        Bounds { max_connections: 256, header_timeout: Duration::from_secs(5) }
+    fn bounds(&self, _peer: IpAddr) -> Bounds {
+        Bounds { max_connections: 256, per_client: None, header_timeout: Duration::from_secs(5) }
     }
 }
 

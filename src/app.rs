@@ -21,7 +21,7 @@ use crate::clock::unix_now;
 use crate::poller;
 use crate::redirect::Redirector;
 use crate::reload::{Loaded, ReloadHandle, Reloader};
-use crate::server::{self, Connections};
+use crate::server::{self, Connections, Descriptors};
 use crate::state::{Snapshot, State};
 
 /// A balancer whose ports are taken, not yet running.
@@ -32,6 +32,7 @@ pub struct App {
     reload: ReloadHandle,
     public: Vec<std::net::TcpListener>,
     admin: std::net::TcpListener,
+    descriptors: Descriptors,
 }
 
 /// The runtimes that work is divided between, so that neither side starves the other.
@@ -75,13 +76,23 @@ impl App {
         for warning in &fleet.warnings {
             warn!("{warning}");
         }
+        let descriptors = Descriptors::raised();
+        let room = descriptors.connections(fleet.servers.len());
+        if room < fleet.limits.max_connections {
+            warn!(
+                "limits.max_connections is {}, but the limit of open files ({}) leaves room for \
+                 {room}; raise it with LimitNOFILE= or ulimit -n, or lower max_connections",
+                fleet.limits.max_connections,
+                descriptors.limit().unwrap_or_default(),
+            );
+        }
         let state = Arc::new(State::new(Snapshot::first(loaded.fleet, loaded.digest)));
         state.note_reload(|reloads| {
             reloads.last_success_unix = unix_now();
             reloads.watching = true;
         });
         let (reloader, reload) = Reloader::new(path, Arc::clone(&state), loaded.trace);
-        Ok(Self { state, reloader, reload, public, admin })
+        Ok(Self { state, reloader, reload, public, admin, descriptors })
     }
 
     /// The addresses players are served on; the ports that were got where 0 was asked for.
@@ -118,7 +129,7 @@ impl App {
         let mut working = JoinSet::new();
 
         for listener in self.public {
-            let service = Arc::new(Redirector::new(Arc::clone(&self.state)));
+            let service = Arc::new(Redirector::new(Arc::clone(&self.state), self.descriptors));
             let task =
                 serve(listener, service, Arc::clone(&players), leaving.clone(), PLAYERS_DRAIN);
             serving.spawn_on(named("public port", task), &runtimes.public);

@@ -115,8 +115,12 @@ impl Sheet {
                 self.counter("redirects_total", &labels, mount.redirects.get());
             }
         }
-        let shed = state.totals.shed_connections.get();
-        self.counter("shed_total", &[("reason", "max_connections")], shed);
+        for (reason, shed) in [
+            ("max_connections", &state.totals.shed_max_connections),
+            ("per_client", &state.totals.shed_per_client),
+        ] {
+            self.counter("shed_total", &[("reason", reason)], shed.get());
+        }
     }
 
     fn config(&self, snapshot: &Snapshot, state: &State) {

@@ -23,7 +23,7 @@ use crate::fleet::{StreamId, WhenFull};
 use crate::player::Refusal;
 use crate::queue::Place;
 use crate::select::{Decision, assign};
-use crate::server::{Answer, Bounds, Service};
+use crate::server::{Answer, Bounds, Descriptors, Service, Shed};
 use crate::slots::Moment;
 use crate::state::{MountView, Snapshot, State};
 
@@ -34,6 +34,7 @@ use request::Ask;
 #[derive(Debug)]
 pub struct Redirector {
     state: Arc<State>,
+    descriptors: Descriptors,
 }
 
 thread_local! {
@@ -41,9 +42,9 @@ thread_local! {
 }
 
 impl Redirector {
-    /// A redirector over what `state` knows.
-    pub fn new(state: Arc<State>) -> Self {
-        Self { state }
+    /// A redirector over what `state` knows, within what files this process may have open.
+    pub fn new(state: Arc<State>, descriptors: Descriptors) -> Self {
+        Self { state, descriptors }
     }
 }
 
@@ -71,13 +72,26 @@ impl Service for Redirector {
         self.state.totals.requests.of(Outcome::BadRequest).increment();
     }
 
-    fn shed(&self) {
-        self.state.totals.shed_connections.increment();
+    fn shed(&self, why: Shed) {
+        let totals = &self.state.totals;
+        match why {
+            Shed::MaxConnections => totals.shed_max_connections.increment(),
+            Shed::PerClient => totals.shed_per_client.increment(),
+        }
     }
 
-    fn bounds(&self) -> Bounds {
-        let limits = &self.state.load().fleet.limits;
-        Bounds { max_connections: limits.max_connections, header_timeout: limits.header_timeout }
+    /// A proxy on this machine speaks for everybody who comes through it; nobody else comes from
+    /// loopback.
+    fn bounds(&self, peer: IpAddr) -> Bounds {
+        let snapshot = self.state.load();
+        let fleet = &snapshot.fleet;
+        let room = self.descriptors.connections(fleet.servers.len());
+        let speaks_for_many = peer.is_loopback();
+        Bounds {
+            max_connections: fleet.limits.max_connections.min(room),
+            per_client: (!speaks_for_many).then_some(fleet.limits.per_client),
+            header_timeout: fleet.limits.header_timeout,
+        }
     }
 }
 

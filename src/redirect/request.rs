@@ -90,10 +90,30 @@ fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Reply> {
     }
 }
 
+/// A name or an address, perhaps with a port. A list, which a proxy may make of two Host lines, is
+/// none.
 fn is_host(host: &[u8]) -> bool {
-    let of_a_host =
-        |byte: &u8| byte.is_ascii_alphanumeric() || b".-_~%:[]!$&'()*+,;=".contains(byte);
-    !host.is_empty() && host.iter().all(of_a_host)
+    let of_a_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte);
+    let of_an_address = |byte: &u8| byte.is_ascii_hexdigit() || b":.%".contains(byte);
+    let (host_is_good, port) = match host {
+        [b'[', rest @ ..] => {
+            let end = rest.iter().position(|byte| *byte == b']').unwrap_or(rest.len());
+            let (address, port) = rest.split_at(end);
+            let closed = port.strip_prefix(b"]");
+            (closed.is_some() && address.iter().all(of_an_address), closed.unwrap_or_default())
+        }
+        _ => {
+            let end = host.iter().position(|byte| *byte == b':').unwrap_or(host.len());
+            let (name, port) = host.split_at(end);
+            (!name.is_empty() && name.iter().all(of_a_name), port)
+        }
+    };
+    let port_is_good = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    host_is_good && port_is_good
 }
 
 fn is_printable(text: &str) -> bool {
