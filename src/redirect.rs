@@ -95,6 +95,20 @@ impl Service for Redirector {
     }
 }
 
+/// What the request with this head is answered at this moment, for those who have no socket; `None`
+/// if it is held until a slot frees. A slot is taken as for any player.
+pub fn answer_head(
+    state: &State,
+    head: &Parts,
+    address: IpAddr,
+    rng: &mut fastrand::Rng,
+) -> Option<Answer> {
+    match decide(state, head, address, rng) {
+        Step::Told(reply) | Step::Paced(reply, _) => Some(reply.into_answer(head, rng)),
+        Step::Waits(_) => None,
+    }
+}
+
 /// What becomes of a request.
 enum Step {
     /// It is answered at once.

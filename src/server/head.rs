@@ -11,6 +11,8 @@ pub(super) const MAX_HEAD: usize = 16 * 1024;
 pub(super) struct Head {
     at: At,
     length: usize,
+    /// The last byte was a CR.
+    returned: bool,
 }
 
 /// What was found in some bytes.
@@ -30,7 +32,8 @@ pub(super) enum Fault {
     /// A `#` in the first line. It would be cut off silently with all that follows it, though it is
     /// no part of any target that a player may send (RFC 9112, section 3.2).
     Fragment,
-    /// A control byte: no player sends one, TLS and binary rubbish begin with one.
+    /// A control byte: no player sends one, TLS and binary rubbish begin with one. A CR without its
+    /// LF is one too.
     Control,
     /// The first line alone is larger than [`MAX_HEAD`].
     LongLine,
@@ -47,8 +50,6 @@ enum At {
     First,
     /// At the beginning of a header's line.
     Line,
-    /// Behind a CR at the beginning of a line.
-    Blank,
     /// In a header's line.
     Header,
 }
@@ -67,21 +68,25 @@ impl Head {
             if self.length > MAX_HEAD {
                 return Found::Fault(match self.at {
                     At::Start | At::First => Fault::LongLine,
-                    At::Line | At::Blank | At::Header => Fault::Large,
+                    At::Line | At::Header => Fault::Large,
                 });
             }
+            let returned = std::mem::replace(&mut self.returned, *byte == b'\r');
+            if returned && *byte != b'\n' {
+                return Found::Fault(Fault::Control);
+            }
             self.at = match (self.at, byte) {
-                (At::Line | At::Blank, b'\n') => {
+                (At::Line, b'\n') => {
                     *self = Self::default();
                     return Found::End(index + 1);
                 }
                 (At::Start, b'\r' | b'\n') => At::Start,
                 (_, b'\n') => At::Line,
-                (At::Line, b'\r') => At::Blank,
+                (At::Line, b'\r') => At::Line,
                 (At::Start | At::First, b'#') => return Found::Fault(Fault::Fragment),
                 (_, 0..=8 | 11 | 12 | 14..=31 | 127) => return Found::Fault(Fault::Control),
                 (At::Start | At::First, _) => At::First,
-                (At::Line | At::Blank | At::Header, _) => At::Header,
+                (At::Line | At::Header, _) => At::Header,
             };
         }
         Found::More
@@ -157,6 +162,15 @@ mod tests {
                 let head = [head, &[byte]].concat();
                 assert_eq!(found(&head), Found::Fault(Fault::Control), "{head:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_cr_without_its_lf_is_a_fault() {
+        for head in [&b"\rG"[..], b"\r\r", b"GET / HTTP/1.1\rH", b"GET / HTTP/1.1\r\n\rH"] {
+            let (before, last) = head.split_at(head.len() - 1);
+            assert_eq!(found(before), Found::More, "{head:?}");
+            assert_eq!(found(&[before, last].concat()), Found::Fault(Fault::Control), "{head:?}");
         }
     }
 

@@ -48,9 +48,12 @@ impl Program {
         Self::of_user(name, package, getuid().is_root().then_some(user))
     }
 
+    /// Where the balancer itself is.
+    pub(crate) const BALANCER: &str = env!("CARGO_BIN_EXE_icecast-balancer");
+
     /// The balancer itself.
     pub(crate) fn balancer() -> Self {
-        Self::at(env!("CARGO_BIN_EXE_icecast-balancer"), None)
+        Self::at(Self::BALANCER, None)
     }
 
     /// The example `name` of this package, which Cargo puts beside the tests.

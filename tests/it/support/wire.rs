@@ -58,6 +58,11 @@ impl Wire {
         self.next(false).await.expect("an answer before the connection is closed")
     }
 
+    /// The next answer, to anything but `HEAD`; `None` if the connection is closed before.
+    pub(crate) async fn answer_if_any(&mut self) -> Option<Answer> {
+        self.next(false).await
+    }
+
     /// The next answer, to `HEAD`.
     pub(crate) async fn answer_to_head(&mut self) -> Answer {
         self.next(true).await.expect("an answer before the connection is closed")
