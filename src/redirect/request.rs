@@ -95,18 +95,14 @@ fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Reply> {
 fn is_host(host: &[u8]) -> bool {
     let of_a_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte);
     let of_an_address = |byte: &u8| byte.is_ascii_hexdigit() || b":.%".contains(byte);
-    let (host_is_good, port) = match host {
-        [b'[', rest @ ..] => {
-            let end = rest.iter().position(|byte| *byte == b']').unwrap_or(rest.len());
-            let (address, port) = rest.split_at(end);
-            let closed = port.strip_prefix(b"]");
-            (closed.is_some() && address.iter().all(of_an_address), closed.unwrap_or_default())
-        }
-        _ => {
-            let end = host.iter().position(|byte| *byte == b':').unwrap_or(host.len());
-            let (name, port) = host.split_at(end);
-            (!name.is_empty() && name.iter().all(of_a_name), port)
-        }
+    let end_at = |text: &[u8], end: u8| text.iter().position(|byte| *byte == end);
+    let (host_is_good, port) = if let [b'[', rest @ ..] = host {
+        let (address, port) = rest.split_at(end_at(rest, b']').unwrap_or(rest.len()));
+        let closed = port.strip_prefix(b"]");
+        (closed.is_some() && address.iter().all(of_an_address), closed.unwrap_or_default())
+    } else {
+        let (name, port) = host.split_at(end_at(host, b':').unwrap_or(host.len()));
+        (!name.is_empty() && name.iter().all(of_a_name), port)
     };
     let port_is_good = match port {
         [] => true,

@@ -81,8 +81,7 @@ impl Head {
                     return Found::End(index + 1);
                 }
                 (At::Start, b'\r' | b'\n') => At::Start,
-                (_, b'\n') => At::Line,
-                (At::Line, b'\r') => At::Line,
+                (_, b'\n') | (At::Line, b'\r') => At::Line,
                 (At::Start | At::First, b'#') => return Found::Fault(Fault::Fragment),
                 (_, 0..=8 | 11 | 12 | 14..=31 | 127) => return Found::Fault(Fault::Control),
                 (At::Start | At::First, _) => At::First,

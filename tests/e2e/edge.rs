@@ -39,16 +39,21 @@ fn relay(lab: &Lab) -> (Process, String) {
     (relay, config)
 }
 
-/// What is answered to these bytes, up to the end of the connection or a silence.
+/// What is answered to these bytes: the first head, or as much of it as comes.
 fn answer(port: u16, request: &[u8]) -> String {
     let ask = || {
         let mut socket = TcpStream::connect(("127.0.0.1", port))?;
         socket.set_read_timeout(Some(Duration::from_secs(10)))?;
         // It may be answered and closed before all of it is out.
         drop(socket.write_all(request));
-        let mut bytes = [0; 1024];
-        let length = socket.read(&mut bytes)?;
-        Ok::<_, std::io::Error>(String::from_utf8_lossy(&bytes[..length]).into_owned())
+        let (mut come, mut bytes) = (Vec::new(), [0; 1024]);
+        while !come.windows(4).any(|end| end == b"\r\n\r\n") {
+            match socket.read(&mut bytes) {
+                Ok(length) if length > 0 => come.extend_from_slice(&bytes[..length]),
+                _ended => break,
+            }
+        }
+        Ok::<_, std::io::Error>(String::from_utf8_lossy(&come).into_owned())
     };
     ask().unwrap_or_default()
 }

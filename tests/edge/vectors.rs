@@ -159,7 +159,10 @@ fn framing() -> Vec<Vector> {
         refused("a Content-Length with a space in it", "Content-Length: 0 0\r\n"),
         refused("a Content-Length with a unit", "Content-Length: 0b\r\n"),
         refused("an empty Content-Length", "Content-Length:\r\n"),
-        refused("Transfer-Encoding with a space before the colon", "Transfer-Encoding : chunked\r\n"),
+        refused(
+            "Transfer-Encoding with a space before the colon",
+            "Transfer-Encoding : chunked\r\n",
+        ),
         refused("chunked, and then identity", "Transfer-Encoding: chunked, identity\r\n"),
         refused("Transfer-Encoding: identity", "Transfer-Encoding: identity\r\n"),
         refused("two Transfer-Encodings", "Transfer-Encoding: a\r\nTransfer-Encoding: chunked\r\n"),

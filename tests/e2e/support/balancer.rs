@@ -4,7 +4,6 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rustix::process::Signal;
 use serde_json::Value;
 
 use super::lab::{Lab, free_port};
@@ -100,11 +99,6 @@ impl Balancer {
     /// All it has logged.
     pub(crate) fn log(&self) -> String {
         self.process.printed()
-    }
-
-    /// Sends a signal to it and to what runs it.
-    pub(crate) fn signal(&self, signal: Signal) {
-        self.process.signal(signal);
     }
 
     /// The server `name` in `/api/v1/status`.

@@ -12,8 +12,7 @@ const METHODS: [&str; 14] = [
 const PATHS: [&str; 5] = ["/room.ogg", "/full.ogg", "/off.ogg", "/none.ogg", "/"];
 
 async fn station() -> (Relay, Balancer) {
-    let relay =
-        Relay::builder().unlimited("/room.ogg").mount("/full.ogg", 1).start().unwrap();
+    let relay = Relay::builder().unlimited("/room.ogg").mount("/full.ogg", 1).start().unwrap();
     relay.hold_listeners("/full.ogg", 1);
     let yaml = format!(
         "{}streams: {{/room.ogg: , /full.ogg: , /off.ogg: }}\nbalance: {{headroom: 0}}\n",
@@ -26,8 +25,7 @@ async fn station() -> (Relay, Balancer) {
 async fn ask(balancer: &Balancer, method: &str, path: &str, more: &str) -> (Answer, Wire) {
     let mut wire = Wire::to(balancer.public).await;
     wire.send(format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{more}\r\n")).await;
-    let answer =
-        if method == "HEAD" { wire.answer_to_head().await } else { wire.answer().await };
+    let answer = if method == "HEAD" { wire.answer_to_head().await } else { wire.answer().await };
     (answer, wire)
 }
 

@@ -1,7 +1,7 @@
-//! How many connections one client may have, on a port of this process.
+//! How many connections one client may have.
 //!
-//! On the public port loopback is exempt, so this asks the port itself, with a service that exempts
-//! nobody but one.
+//! On the public port loopback is exempt, so a port of this process is asked instead, with a service
+//! that exempts nobody but one; and the public port's service is asked whom it exempts.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -10,11 +10,14 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use icecast_balancer::server::{self, Answer, Bounds, Connections, Service, Shed};
+use icecast_balancer::redirect::{Redirector, answer_head};
+use icecast_balancer::reload;
+use icecast_balancer::server::{self, Answer, Bounds, Connections, Descriptors, Service, Shed};
+use icecast_balancer::state::{Snapshot, State};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::support::{Wire, eventually};
+use crate::support::{PORTS, Wire, eventually};
 
 /// Answers everybody with 200.
 #[derive(Default)]
@@ -102,10 +105,8 @@ async fn a_client_that_has_its_connections_is_told_503_and_the_next_client_is_se
 
     // Who leaves makes room.
     held.pop();
-    eventually("the place of who left is free", async || {
-        port.ask_from("127.0.0.2").await.0 == 200
-    })
-    .await;
+    eventually("the place of who left is free", async || port.ask_from("127.0.0.2").await.0 == 200)
+        .await;
 }
 
 #[tokio::test]
@@ -120,6 +121,42 @@ async fn who_speaks_for_many_is_bound_by_the_sum_alone() {
     assert_eq!(port.ask_from(EXEMPT).await.0, 503);
     assert_eq!(port.service.max_connections.load(Relaxed), 1);
     assert_eq!(port.service.per_client.load(Relaxed), 0);
+}
+
+/// A balancer's memory without a balancer.
+fn state(limits: &str) -> Arc<State> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("balancer.yaml");
+    let rest = "servers: {one: 'http://127.0.0.1:9'}\nstreams: {/a.ogg: }\n";
+    std::fs::write(&file, format!("{PORTS}{limits}{rest}")).unwrap();
+    let loaded = reload::load(&file).unwrap_or_else(|problems| panic!("{problems}"));
+    Arc::new(State::new(Snapshot::first(loaded.fleet, loaded.digest)))
+}
+
+#[test]
+fn on_the_public_port_everybody_but_loopback_is_bound() {
+    for (limits, most) in [("", 64), ("limits: {per_client: 5}\n", 5)] {
+        let redirector = Redirector::new(state(limits), Descriptors::raised());
+        let bound = |peer: &str| redirector.bounds(peer.parse().unwrap()).per_client;
+        for peer in ["192.0.2.1", "10.0.0.1", "2001:db8::1", "fe80::1"] {
+            assert_eq!(bound(peer), Some(most), "{peer}");
+        }
+        for peer in ["127.0.0.1", "127.9.9.9", "::1"] {
+            assert_eq!(bound(peer), None, "{peer}");
+        }
+    }
+}
+
+#[test]
+fn a_head_is_answered_without_a_socket() {
+    let (state, mut rng) = (state(""), fastrand::Rng::with_seed(1));
+    for (path, status) in [("/a.ogg", 302), ("/none", 404), ("*", 400)] {
+        let request = Request::get(path).header("host", "x").body(()).unwrap();
+        let (head, ()) = request.into_parts();
+        let peer = "192.0.2.1".parse().unwrap();
+        let answer = answer_head(&state, &head, peer, &mut rng).unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+    }
 }
 
 #[tokio::test]
