@@ -30,7 +30,7 @@ const CLIENTS: usize = 2_000;
 const LIMIT: Duration = Duration::from_secs(3);
 
 /// What a busy machine may add; who is held for good is held longer. The longest times are printed.
-const SLACK: Duration = Duration::from_secs(7);
+const SLACK: Duration = Duration::from_secs(12);
 
 struct Slow {
     kind: usize,
@@ -141,13 +141,27 @@ fn slowhttptest_finds_the_service_available() {
         ("slow reading", "-X -w 10 -y 20 -n 1 -z 32 -k 10"),
     ] {
         let normal = Normal::asks(balancer.port());
-        let (_, said) = Program::new("slowhttptest", "slowhttptest")
+        let mut test = Program::new("slowhttptest", "slowhttptest")
             .words(options)
             .words("-c 2000 -r 1000 -p 2 -l 10 -u")
             .args([&url])
-            .run(&lab.folder("slowhttptest", "nobody"));
-        let said: String = strip_colours(&said);
+            .start(&lab.folder("slowhttptest", "nobody"));
+        let (mut most, mut last_open) = (0.0_f64, 0.0_f64);
+        while test.ended().is_none() {
+            last_open = balancer.metric("connections", &["state=\"idle\""]).unwrap();
+            most = most.max(last_open);
+            thread::sleep(Duration::from_millis(100));
+        }
+        let said = strip_colours(&test.printed());
+        eprintln!("{attack}: {most} connections at most, {last_open} at the end");
         let last = said.rsplit("slow HTTP test status").next().unwrap_or_default();
+        if attack == "slow reading" {
+            // They go on reading what the kernel holds for them, long after we let them go; on a
+            // busy machine some have only just come.
+            let connected = last.lines().find_map(|line| line.trim().strip_prefix("connected:"));
+            let connected: f64 = connected.unwrap_or_default().trim().parse().unwrap();
+            assert!(last_open < 0.8 * connected, "{last_open} of {connected} are held");
+        }
         eprintln!("{attack}: {}\n{}", normal.was_always_served(), last.trim());
         assert!(last.contains("service available:") && !last.contains("NO"), "{attack}: {said}");
     }

@@ -96,6 +96,11 @@ impl Balancer {
         value.unwrap_or_else(|| panic!("no {name} in {metrics}"))
     }
 
+    /// Seconds of processor time that it, or what runs it, has used.
+    pub(crate) fn cpu(&self) -> f64 {
+        self.process.cpu()
+    }
+
     /// All it has logged.
     pub(crate) fn log(&self) -> String {
         self.process.printed()

@@ -142,6 +142,15 @@ impl Process {
         self.child.try_wait().expect("a child of ours")
     }
 
+    /// Seconds of processor time that it has used.
+    pub(crate) fn cpu(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // Behind the name, which may have anything in it, time is the 12th and 13th, in 1/100 s.
+        let (_, behind) = stat.rsplit_once(')').expect("a name in brackets");
+        let ticks = behind.split_whitespace().skip(11).take(2);
+        ticks.map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / 100.0
+    }
+
     /// Sends a signal to it and to all it started.
     pub(crate) fn signal(&self, signal: Signal) {
         // It may have ended a moment ago, which is no failure.
