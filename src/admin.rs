@@ -25,7 +25,7 @@ use crate::fleet::ServerState;
 use crate::forwarded::Peer;
 use crate::metrics;
 use crate::reload::{Outcome, ReloadHandle};
-use crate::server::{Answer, Bounds, Connections, Service};
+use crate::server::{Answer, Bounds, Connections, Service, Shed};
 use crate::state::State;
 use crate::status::{self, Status};
 
@@ -164,10 +164,10 @@ impl Service for Admin {
 
     fn malformed(&self) {}
 
-    fn shed(&self) {}
+    fn shed(&self, _why: Shed) {}
 
-    fn bounds(&self) -> Bounds {
-        Bounds { max_connections: 256, header_timeout: Duration::from_secs(5) }
+    fn bounds(&self, _peer: IpAddr) -> Bounds {
+        Bounds { max_connections: 256, per_client: None, header_timeout: Duration::from_secs(5) }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::logs::AccessLog;
 use crate::poller;
 use crate::redirect::Redirector;
 use crate::reload::{Loaded, ReloadHandle, Reloader};
-use crate::server::{self, Connections};
+use crate::server::{self, Connections, Descriptors};
 use crate::state::{Snapshot, State};
 
 /// A balancer whose ports are taken, not yet running.
@@ -34,6 +34,7 @@ pub struct App {
     public: Vec<std::net::TcpListener>,
     admin: std::net::TcpListener,
     log: Option<AccessLog>,
+    descriptors: Descriptors,
 }
 
 /// The runtimes that work is divided between, so that neither side starves the other.
@@ -83,13 +84,23 @@ impl App {
                 "whoever reaches {admin} (admin) can look; without admin_token_file POST is for this host alone"
             );
         }
+        let descriptors = Descriptors::raised();
+        let room = descriptors.connections(fleet.servers.len());
+        if room < fleet.limits.max_connections {
+            warn!(
+                "limits.max_connections is {}, but the limit of open files ({}) leaves room for \
+                 {room}; raise it with LimitNOFILE= or ulimit -n, or lower max_connections",
+                fleet.limits.max_connections,
+                descriptors.limit().unwrap_or_default(),
+            );
+        }
         let state = Arc::new(State::new(Snapshot::first(loaded.fleet, loaded.digest)));
         state.note_reload(|reloads| {
             reloads.last_success_unix = unix_now();
             reloads.watching = true;
         });
         let (reloader, reload) = Reloader::new(path, Arc::clone(&state), loaded.trace);
-        Ok(Self { state, reloader, reload, public, admin, log: None })
+        Ok(Self { state, reloader, reload, public, admin, log: None, descriptors })
     }
 
     /// Has each request of players written down, if there is a log for it.
@@ -132,7 +143,7 @@ impl App {
         let mut working = JoinSet::new();
 
         for listener in self.public {
-            let service = Redirector::new(Arc::clone(&self.state));
+            let service = Redirector::new(Arc::clone(&self.state), self.descriptors);
             let service = Arc::new(service.with_access_log(self.log.clone()));
             let task =
                 serve(listener, service, Arc::clone(&players), leaving.clone(), PLAYERS_DRAIN);

@@ -120,8 +120,7 @@ pub(crate) enum Panic {
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
     pub(crate) max_connections: Option<At<usize>>,
-    /// The key; nothing is done with it yet.
-    pub(crate) per_client: Option<Span>,
+    pub(crate) per_client: Option<At<usize>>,
     pub(crate) header_timeout: Option<At<Duration>>,
 }
 

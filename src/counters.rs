@@ -73,7 +73,9 @@ pub struct Totals {
     /// How long answering them took.
     pub request_duration: Histogram,
     /// Connections turned away because there were too many.
-    pub shed_connections: Counter,
+    pub shed_max_connections: Counter,
+    /// Connections turned away because their client had too many.
+    pub shed_per_client: Counter,
     /// Connections of trusted proxies closed because they did not begin with a PROXY header.
     pub shed_proxy_header: Counter,
     /// Reloads that put a new configuration in force.
@@ -250,7 +252,8 @@ impl Default for Totals {
             request_duration: Histogram::new(&[
                 0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.01, 0.1,
             ]),
-            shed_connections: Counter::default(),
+            shed_max_connections: Counter::default(),
+            shed_per_client: Counter::default(),
             shed_proxy_header: Counter::default(),
             reloads_ok: Counter::default(),
             reloads_rejected: Counter::default(),

@@ -135,6 +135,8 @@ pub enum Panic {
 pub struct Limits {
     /// Connections of players at one time.
     pub max_connections: usize,
+    /// Of these, connections of one address, or of one /64 of IPv6.
+    pub per_client: usize,
     /// From a request's first moment to the end of its head.
     pub header_timeout: Duration,
 }

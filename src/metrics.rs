@@ -122,7 +122,8 @@ impl Sheet {
             }
         }
         for (reason, shed) in [
-            ("max_connections", &state.totals.shed_connections),
+            ("max_connections", &state.totals.shed_max_connections),
+            ("per_client", &state.totals.shed_per_client),
             ("proxy_header", &state.totals.shed_proxy_header),
         ] {
             self.counter("shed_total", &[("reason", reason)], shed.get());

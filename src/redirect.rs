@@ -27,7 +27,7 @@ use crate::logs::{self, Access, AccessLog};
 use crate::player::Refusal;
 use crate::queue::Place;
 use crate::select::{Decision, assign};
-use crate::server::{Answer, Bounds, Service};
+use crate::server::{Answer, Bounds, Descriptors, Service, Shed};
 use crate::slots::Moment;
 use crate::state::{MountView, Snapshot, State};
 
@@ -39,6 +39,7 @@ use request::Ask;
 pub struct Redirector {
     state: Arc<State>,
     log: Option<AccessLog>,
+    descriptors: Descriptors,
 }
 
 thread_local! {
@@ -46,9 +47,9 @@ thread_local! {
 }
 
 impl Redirector {
-    /// A redirector over what `state` knows.
-    pub fn new(state: Arc<State>) -> Self {
-        Self { state, log: None }
+    /// A redirector over what `state` knows, within what files this process may have open.
+    pub fn new(state: Arc<State>, descriptors: Descriptors) -> Self {
+        Self { state, log: None, descriptors }
     }
 
     /// The same, which has each request written down if there is a log for it.
@@ -98,13 +99,40 @@ impl Service for Redirector {
         self.state.totals.requests.of(Outcome::BadRequest).increment();
     }
 
-    fn shed(&self) {
-        self.state.totals.shed_connections.increment();
+    fn shed(&self, why: Shed) {
+        let totals = &self.state.totals;
+        match why {
+            Shed::MaxConnections => totals.shed_max_connections.increment(),
+            Shed::PerClient => totals.shed_per_client.increment(),
+        }
     }
 
-    fn bounds(&self) -> Bounds {
-        let limits = &self.state.load().fleet.limits;
-        Bounds { max_connections: limits.max_connections, header_timeout: limits.header_timeout }
+    /// A proxy on this machine, or one that is trusted, speaks for everybody who comes through it;
+    /// nobody else comes from loopback.
+    fn bounds(&self, peer: IpAddr) -> Bounds {
+        let snapshot = self.state.load();
+        let fleet = &snapshot.fleet;
+        let room = self.descriptors.connections(fleet.servers.len());
+        let speaks_for_many = peer.is_loopback() || fleet.proxies.trusted.contain(peer);
+        Bounds {
+            max_connections: fleet.limits.max_connections.min(room),
+            per_client: (!speaks_for_many).then_some(fleet.limits.per_client),
+            header_timeout: fleet.limits.header_timeout,
+        }
+    }
+}
+
+/// What the request with this head is answered at this moment, for those who have no socket; `None`
+/// if it is held until a slot frees. A slot is taken as for any player.
+pub fn answer_head(
+    state: &State,
+    head: &Parts,
+    peer: Peer,
+    rng: &mut fastrand::Rng,
+) -> Option<Answer> {
+    match decide(state, head, peer, rng, None) {
+        Step::Told(reply) | Step::Paced(reply, _) => Some(reply.into_answer(head, rng)),
+        Step::Waits(_) => None,
     }
 }
 

@@ -1,36 +1,48 @@
 //! Sockets: accepting, deadlines, limits and a graceful stop, for any service. Knows no radio.
 //!
 //! A peer can take a connection, a few KiB and a few seconds, and no more: the head of a request
-//! must be complete within a deadline, buffers are small, and beyond a number of connections new
-//! ones are answered 503 and closed.
+//! must be complete within a deadline, an answer be taken within the same, buffers are small, and
+//! beyond a number of connections, of everybody or of one client, new ones are answered 503 and
+//! closed.
 
 mod closing;
+mod connections;
+mod descriptors;
+mod head;
 mod proxied;
 mod status_line;
+mod wire;
 
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::forwarded::Peer;
 
+pub use connections::Connections;
+pub use descriptors::Descriptors;
+
 use status_line::StatusLine;
+use wire::{Talk, Wire};
 
 /// A service's answer: always whole, always small.
 pub type Answer = Response<Full<Bytes>>;
@@ -49,30 +61,35 @@ pub trait Service: Send + Sync + 'static {
     /// Learns of a connection that was closed because it did not begin so.
     fn without_proxy_header(&self) {}
 
-    /// Learns of a request that was not HTTP and has been answered 400.
+    /// Learns of a request that was not HTTP and has been answered 400, 414 or 431.
     fn malformed(&self);
 
-    /// Learns of a connection that was turned away because there are too many.
-    fn shed(&self);
+    /// Learns of a connection that was turned away.
+    fn shed(&self, why: Shed);
 
-    /// What peers may take now; asked for each connection.
-    fn bounds(&self) -> Bounds;
+    /// What `peer` may take now; asked for each connection.
+    fn bounds(&self, peer: IpAddr) -> Bounds;
 }
 
-/// What peers may take of a port.
+/// What a peer may take of a port.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Connections at one time; more are turned away.
+    /// Connections of everybody at one time; more are turned away.
     pub max_connections: usize,
-    /// From a request's first moment to the end of its head.
+    /// Connections of this peer's address (IPv6: its /64) at one time; more are turned away.
+    /// `None`: any number, since it speaks for many.
+    pub per_client: Option<usize>,
+    /// From a request's first moment to the end of its head, and for an answer to be taken.
     pub header_timeout: Duration,
 }
 
-/// The connections of one port.
-#[derive(Debug, Default)]
-pub struct Connections {
-    open: AtomicUsize,
-    busy: AtomicUsize,
+/// Why a connection was turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shed {
+    /// There were as many as there may be.
+    MaxConnections,
+    /// There were as many of its client.
+    PerClient,
 }
 
 /// After a stop, who is connected may send a request for this long: its bytes may be on their way,
@@ -85,13 +102,16 @@ const LAST_HANDSHAKES: Duration = Duration::from_millis(150);
 /// How many connections may wait to be accepted.
 const BACKLOG: u16 = 4096;
 
-/// Larger heads are refused with 431.
-const MAX_HEAD: usize = 16 * 1024;
-
 /// What a connection is told that is one too many.
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\
-    Retry-After: 10\r\nContent-Length: 25\r\nContent-Type: text/plain\r\n\r\n\
-    busy: too many listeners\n";
+    Retry-After: 10\r\nCache-Control: no-store\r\nAccess-Control-Allow-Origin: *\r\n\
+    Content-Length: 25\r\nContent-Type: text/plain\r\n\r\nbusy: too many listeners\n";
+
+/// How often the log says that connections are turned away.
+const REMIND: Duration = Duration::from_secs(60);
+
+/// How often the log says that connections cannot be accepted.
+const COMPLAIN: Duration = Duration::from_secs(1);
 
 /// Takes a port. An IPv6 wildcard address listens to IPv4 as well.
 pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
@@ -116,23 +136,51 @@ pub async fn serve(
 ) {
     let under_way = TaskTracker::new();
     let abandon = CancellationToken::new();
-    let mut complained = None;
-    let welcome = |stream: TcpStream, peer| {
-        let bounds = service.bounds();
-        if connections.open() >= bounds.max_connections {
-            service.shed();
-            turn_away(&stream);
+    let mut complaint = Seldom::every(COMPLAIN);
+    let (mut too_many, mut of_one) = (Seldom::every(REMIND), Seldom::every(REMIND));
+    let mut welcome = |stream: TcpStream, peer: SocketAddr| {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let bounds = service.bounds(peer.ip());
+        let guard = match connections.admit(peer.ip(), &bounds) {
+            Ok(guard) => guard,
+            Err(why) => {
+                service.shed(why);
+                turn_away(&stream);
+                match why {
+                    Shed::MaxConnections if too_many.is_due() => warn!(
+                        connections = bounds.max_connections,
+                        "turning connections away: there are as many as there may be"
+                    ),
+                    Shed::PerClient if of_one.is_due() => warn!(
+                        client = %peer.ip(),
+                        connections = bounds.per_client,
+                        "turning connections away: this client has as many as it may have"
+                    ),
+                    Shed::MaxConnections | Shed::PerClient => {}
+                }
+                return;
+            }
+        };
+        // Small answers must not wait for more; where this fails, the connection is gone anyway.
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%peer, %error, "connection lost");
             return;
         }
-        let guard = Open::new(Arc::clone(&connections));
-        let service = Arc::clone(&service);
-        let serving = converse(stream, peer, service, bounds.header_timeout, guard, stop.clone());
-        let abandon = abandon.clone();
+        let (service, connections) = (Arc::clone(&service), Arc::clone(&connections));
+        let (abandon, stop) = (abandon.clone(), stop.clone());
         under_way.spawn(async move {
+            let limit = bounds.header_timeout;
+            let serving = async {
+                let mut stream = stream;
+                let greeting = proxied::greet(&mut stream, peer, &*service, limit, &stop);
+                let Some(peer) = greeting.await else { return };
+                converse(stream, peer, &*service, limit, &connections, &stop).await;
+            };
             tokio::select! {
                 () = serving => {}
                 () = abandon.cancelled() => {}
             }
+            drop(guard);
         });
     };
     loop {
@@ -142,12 +190,13 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => welcome(stream, peer),
+            // It was there and is gone, which says nothing of the next one.
+            Err(error) if is_of_one_connection(&error) => debug!(%error, "connection lost"),
             Err(error) => {
                 // Out of file descriptors, most likely: some will be closed soon. To go on at
                 // once would only burn the processor.
-                if complained.is_none_or(|at: tokio::time::Instant| at.elapsed().as_secs() >= 1) {
+                if complaint.is_due() {
                     warn!(%error, "cannot accept connections; trying again");
-                    complained = Some(tokio::time::Instant::now());
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -169,6 +218,11 @@ pub async fn serve(
     }
 }
 
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
 /// The connections that wait to be accepted; closes the port after them. To their peers they have
 /// long been open, and a port that is closed over them resets them.
 fn waiting(listener: TcpListener) -> impl Iterator<Item = (TcpStream, SocketAddr)> {
@@ -180,37 +234,35 @@ fn waiting(listener: TcpListener) -> impl Iterator<Item = (TcpStream, SocketAddr
     })
 }
 
-/// Serves one connection to its end.
-async fn converse(
-    mut stream: TcpStream,
-    peer: SocketAddr,
-    service: Arc<impl Service>,
+/// Serves one connection, which may be anything that carries bytes, to its end. `peer` is who is at
+/// its other end.
+///
+/// After `stop` a request that is under way or has been begun is answered, and no more.
+pub async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: Peer,
+    service: &impl Service,
     header_timeout: Duration,
-    guard: Open,
-    stop: CancellationToken,
+    connections: &Connections,
+    stop: &CancellationToken,
 ) {
-    // Small answers must not wait for more; where this fails, the connection is gone anyway.
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%peer, %error, "connection lost");
-        return;
-    }
-    let greeting = proxied::greet(&mut stream, peer, &*service, header_timeout, &stop);
-    let Some(peer) = greeting.await else { return };
-    let answering = service_fn(|request| {
-        let service = &service;
-        let busy = guard.busy();
-        async move {
-            let answer = service.answer(request, peer).await;
-            drop(busy);
-            Ok::<_, Infallible>(answer)
+    let answering = service_fn(async |request| {
+        let busy = connections.work();
+        let mut answer = service.answer(request, peer).await;
+        if stop.is_cancelled() {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        drop(busy);
+        Ok::<_, Infallible>(answer)
     });
+    let talk = Talk::default();
+    let wire = Wire::new(StatusLine::new(stream), &talk, header_timeout);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
-        .max_buf_size(MAX_HEAD)
+        .max_buf_size(head::MAX_HEAD)
         .max_headers(64)
-        .serve_connection(TokioIo::new(StatusLine::new(stream)), answering);
+        .serve_connection(TokioIo::new(wire), answering);
     tokio::pin!(connection);
     let told_to_end = async {
         stop.cancelled().await;
@@ -219,14 +271,15 @@ async fn converse(
     let ended = tokio::select! {
         ended = &mut connection => ended,
         () = told_to_end => {
-            connection.as_mut().graceful_shutdown();
+            talk.ending.store(true, Relaxed);
             connection.await
         }
     };
+    let refused = talk.refused.load(Relaxed);
+    if refused || ended.as_ref().is_err_and(hyper::Error::is_parse) {
+        service.malformed();
+    }
     if let Err(error) = ended {
-        if error.is_parse() {
-            service.malformed();
-        }
         debug!(peer = %peer.address, %error, "connection ended");
     }
 }
@@ -238,44 +291,22 @@ fn turn_away(stream: &TcpStream) {
     }
 }
 
-impl Connections {
-    /// How many there are.
-    pub fn open(&self) -> usize {
-        self.open.load(Relaxed)
-    }
-
-    /// How many of them have a request under way.
-    pub fn busy(&self) -> usize {
-        self.busy.load(Relaxed)
-    }
+/// Something that is said once in a while.
+struct Seldom {
+    gap: Duration,
+    last: Option<Instant>,
 }
 
-/// Counts a connection for as long as it lives.
-struct Open(Arc<Connections>);
-
-/// Counts a request for as long as it is under way.
-struct Busy(Arc<Connections>);
-
-impl Open {
-    fn new(connections: Arc<Connections>) -> Self {
-        connections.open.fetch_add(1, Relaxed);
-        Self(connections)
+impl Seldom {
+    fn every(gap: Duration) -> Self {
+        Self { gap, last: None }
     }
 
-    fn busy(&self) -> Busy {
-        self.0.busy.fetch_add(1, Relaxed);
-        Busy(Arc::clone(&self.0))
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Relaxed);
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.busy.fetch_sub(1, Relaxed);
+    fn is_due(&mut self) -> bool {
+        let due = self.last.is_none_or(|last| last.elapsed() >= self.gap);
+        if due {
+            self.last = Some(Instant::now());
+        }
+        due
     }
 }

@@ -144,9 +144,7 @@ fn headroom(entry: &Entry<'_>, findings: &mut Findings) -> Option<Headroom> {
 fn limits(fields: &mut Fields<'_>, findings: &mut Findings) -> Limits {
     Limits {
         max_connections: number(fields, "max_connections", 1..=10_000_000, findings),
-        per_client: unbuilt(fields, "per_client", findings, |entry, f| {
-            values::count(entry, 1..=10_000_000, f)
-        }),
+        per_client: number(fields, "per_client", 1..=10_000_000, findings),
         header_timeout: fields.read("header_timeout", findings, values::duration),
     }
 }

@@ -90,10 +90,26 @@ fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Reply> {
     }
 }
 
+/// A name or an address, perhaps with a port. A list, which a proxy may make of two Host lines, is
+/// none.
 fn is_host(host: &[u8]) -> bool {
-    let of_a_host =
-        |byte: &u8| byte.is_ascii_alphanumeric() || b".-_~%:[]!$&'()*+,;=".contains(byte);
-    !host.is_empty() && host.iter().all(of_a_host)
+    let of_a_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte);
+    let of_an_address = |byte: &u8| byte.is_ascii_hexdigit() || b":.%".contains(byte);
+    let end_at = |text: &[u8], end: u8| text.iter().position(|byte| *byte == end);
+    let (host_is_good, port) = if let [b'[', rest @ ..] = host {
+        let (address, port) = rest.split_at(end_at(rest, b']').unwrap_or(rest.len()));
+        let closed = port.strip_prefix(b"]");
+        (closed.is_some() && address.iter().all(of_an_address), closed.unwrap_or_default())
+    } else {
+        let (name, port) = host.split_at(end_at(host, b':').unwrap_or(host.len()));
+        (!name.is_empty() && name.iter().all(of_a_name), port)
+    };
+    let port_is_good = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    host_is_good && port_is_good
 }
 
 fn is_printable(text: &str) -> bool {

@@ -15,6 +15,7 @@
 
 mod crowd;
 mod demo;
+mod edge;
 mod failure;
 mod metrics;
 mod page;

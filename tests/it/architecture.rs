@@ -87,6 +87,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("percent_encoding", &["config", "fleet", "redirect"]),
     ("quick_xml", &["icecast"]),
     ("reqwest", &["poller"]),
+    ("rustix", &["server"]),
     ("rustls", &["poller"]),
     ("sd_notify", &["main"]),
     ("secrecy", &["admin", "config", "fleet", "poller"]),

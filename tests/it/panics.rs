@@ -1,5 +1,6 @@
 //! What a fault of the program itself may cost: a connection, or the whole program; never half of it.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use hyper::{Request, Response};
 use icecast_balancer::app::{App, Runtimes};
 use icecast_balancer::forwarded::Peer;
 use icecast_balancer::reload;
-use icecast_balancer::server::{self, Answer, Bounds, Connections, Service};
+use icecast_balancer::server::{self, Answer, Bounds, Connections, Service, Shed};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
@@ -28,10 +29,10 @@ impl Service for Brittle {
 
     fn malformed(&self) {}
 
-    fn shed(&self) {}
+    fn shed(&self, _why: Shed) {}
 
-    fn bounds(&self) -> Bounds {
-        Bounds { max_connections: 100, header_timeout: Duration::from_secs(5) }
+    fn bounds(&self, _peer: IpAddr) -> Bounds {
+        Bounds { max_connections: 100, per_client: None, header_timeout: Duration::from_secs(5) }
     }
 }
 

@@ -2,6 +2,11 @@
 
 mod connections;
 mod hostile;
+mod location;
+mod methods;
+mod per_client;
+#[path = "../edge/vectors.rs"]
+mod vectors;
 
 use std::collections::BTreeSet;
 

@@ -186,6 +186,7 @@ fn long_wait(balance: &config::Balance, findings: &Findings) -> Option<String> {
 pub(super) fn limits(limits: &config::Limits) -> Limits {
     Limits {
         max_connections: value(limits.max_connections, 50_000),
+        per_client: value(limits.per_client, 64),
         header_timeout: value(limits.header_timeout, Duration::from_secs(5)),
     }
 }

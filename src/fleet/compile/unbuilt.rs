@@ -17,7 +17,6 @@ pub(super) fn refuse(config: &Config, findings: &mut Findings) {
     refuse(config.tls, "`tls`", "remove it, and let a proxy in front speak TLS");
     refuse(config.cluster, "`cluster`", "remove it, and run one balancer");
     refuse(balance.geoip, "`balance.geoip`", "remove it");
-    refuse(config.limits.per_client, "`limits.per_client`", "remove it, and use `max_connections`");
     if let Some(At { value: Policy::ClientHash, span }) = balance.policy {
         refuse(Some(span), "`balance.policy: client_hash`", "use `least_used`");
     }

@@ -21,12 +21,20 @@ pub(crate) struct Balancer {
 impl Balancer {
     /// Starts one with `config`, to which the addresses are added, and waits until it is ready.
     pub(crate) fn start(lab: &Lab, config: &str) -> Self {
+        Self::start_as(Program::balancer(), lab, config)
+    }
+
+    /// The same by a program that runs the one in its arguments: `prlimit`, `strace`.
+    pub(crate) fn start_under(program: Program, lab: &Lab, config: &str) -> Self {
+        Self::start_as(program.args([Program::BALANCER]), lab, config)
+    }
+
+    fn start_as(program: Program, lab: &Lab, config: &str) -> Self {
         let folder = lab.folder("balancer", "root");
         let (port, admin, file) = (free_port(), free_port(), folder.join("balancer.yaml"));
         fs::write(&file, addressed(port, admin, config)).unwrap();
-        let process = Program::balancer()
-            .args(["serve".as_ref(), "-c".as_ref(), file.as_os_str()])
-            .start(&folder);
+        let process =
+            program.args(["serve".as_ref(), "-c".as_ref(), file.as_os_str()]).start(&folder);
         let mut balancer = Self { port, admin, file, process };
         eventually("the balancer is ready", Duration::from_secs(15), || {
             if let Some(status) = balancer.process.ended() {
@@ -79,6 +87,23 @@ impl Balancer {
                 && labels.iter().all(|label| set.contains(label))
         })?;
         line.rsplit_once(' ')?.1.parse().ok()
+    }
+
+    /// The value of a metric of its process, such as `process_resident_memory_bytes`.
+    pub(crate) fn process(&self, name: &str) -> f64 {
+        let metrics = self.metrics();
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        value.unwrap_or_else(|| panic!("no {name} in {metrics}"))
+    }
+
+    /// Seconds of processor time that it, or what runs it, has used.
+    pub(crate) fn cpu(&self) -> f64 {
+        self.process.cpu()
+    }
+
+    /// All it has logged.
+    pub(crate) fn log(&self) -> String {
+        self.process.printed()
     }
 
     /// The server `name` in `/api/v1/status`.

@@ -48,9 +48,12 @@ impl Program {
         Self::of_user(name, package, getuid().is_root().then_some(user))
     }
 
+    /// Where the balancer itself is.
+    pub(crate) const BALANCER: &str = env!("CARGO_BIN_EXE_icecast-balancer");
+
     /// The balancer itself.
     pub(crate) fn balancer() -> Self {
-        Self::at(env!("CARGO_BIN_EXE_icecast-balancer"), None)
+        Self::at(Self::BALANCER, None)
     }
 
     /// The example `name` of this package, which Cargo puts beside the tests.
@@ -137,6 +140,15 @@ impl Process {
     /// How it ended, once it has.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child of ours")
+    }
+
+    /// Seconds of processor time that it has used.
+    pub(crate) fn cpu(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // Behind the name, which may have anything in it, time is the 12th and 13th, in 1/100 s.
+        let (_, behind) = stat.rsplit_once(')').expect("a name in brackets");
+        let ticks = behind.split_whitespace().skip(11).take(2);
+        ticks.map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / 100.0
     }
 
     /// Sends a signal to it and to all it started.

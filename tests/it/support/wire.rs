@@ -1,6 +1,7 @@
 //! A connection on which bytes go out and come in as they are.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -19,6 +20,11 @@ impl Wire {
     /// Connects.
     pub(crate) async fn to(address: SocketAddr) -> Self {
         let socket = TcpStream::connect(address).await.expect("a port that listens");
+        Self::over(socket)
+    }
+
+    /// Takes a connection that was made elsewhere.
+    pub(crate) fn over(socket: TcpStream) -> Self {
         socket.set_nodelay(true).expect("a connection that is there");
         Self { socket, come: Vec::new() }
     }
@@ -66,6 +72,11 @@ impl Wire {
         self.next(false).await.expect("an answer before the connection is closed")
     }
 
+    /// The next answer, to anything but `HEAD`; `None` if the connection is closed before.
+    pub(crate) async fn answer_if_any(&mut self) -> Option<Answer> {
+        self.next(false).await
+    }
+
     /// The next answer, to `HEAD`.
     pub(crate) async fn answer_to_head(&mut self) -> Answer {
         self.next(true).await.expect("an answer before the connection is closed")
@@ -80,6 +91,12 @@ impl Wire {
     pub(crate) async fn rest(mut self) -> String {
         while self.read().await.is_some() {}
         String::from_utf8_lossy(&self.come).into_owned()
+    }
+
+    /// Whether the other side closes within so long.
+    pub(crate) async fn is_closed_within(&mut self, wait: Duration) -> bool {
+        let reading = self.socket.read_buf(&mut self.come);
+        matches!(timeout(wait, reading).await, Ok(Ok(0) | Err(_)))
     }
 
     /// Reads some bytes; `None` once the other side has closed or cut the connection.
