@@ -233,7 +233,7 @@ async fn every_counter_of_requests_is_there_with_zero_before_the_first_request()
     });
     let requests: Vec<_> = requests.collect();
     // 7 outcomes in all, 4 of the stream, a redirect, 2 reasons to shed, 3 results of a reload.
-    assert_eq!(requests.len(), 17, "{requests:?}");
+    assert_eq!(requests.len(), 18, "{requests:?}");
     assert!(requests.iter().all(|(_, value)| *value == 0.0), "{requests:?}");
 }
 
