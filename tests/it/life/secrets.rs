@@ -26,7 +26,7 @@ const QUERY: &str = "canary-listener/8";
 const STREAMS: usize = 60;
 
 /// Each run goes on until so many bytes have come out of it.
-const ENOUGH: usize = 17_000_000;
+const ENOUGH: usize = 12_500_000;
 
 /// A balancer with a secret in every place there is, whose relays know them.
 struct Guarded {
