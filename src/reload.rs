@@ -8,7 +8,9 @@
 pub mod reading;
 mod watch;
 
+use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,6 +148,7 @@ impl Reloader {
         let mut paths = self.paths();
         let mut watch = self.watch(&paths, &hints);
         let mut missing_since = None;
+        let mut was_replaced = false;
         // The file may have changed between being loaded and being watched.
         let mut recheck = Instant::now();
         loop {
@@ -165,6 +168,7 @@ impl Reloader {
             // that no change falls between.
             drop(watch);
             paths = self.paths();
+            let watched = identities(&paths);
             watch = self.watch(&paths, &hints);
             let sources = match trigger {
                 Trigger::Request(_) => self.read().await,
@@ -193,10 +197,14 @@ impl Reloader {
                     self.consider(self.understand(sources).await, false);
                 }
             }
-            // It names files that are not watched yet, and may have changed since they were read.
-            if self.paths() != paths {
+            // It names files that are not watched yet, or one that is was replaced, or another was
+            // mounted over it, since it was watched: there may be changes that nobody heard. Once
+            // only: some file systems number a file anew for whoever asks.
+            let replaced = identities(&paths) != watched;
+            if self.paths() != paths || replaced && !was_replaced {
                 recheck = Instant::now();
             }
+            was_replaced = replaced;
         }
     }
 
@@ -325,6 +333,13 @@ impl Reloader {
         let message = "it cannot be read for a fault of this program; the log tells where";
         Problem::with_file(self.path.display().to_string(), message).into()
     }
+}
+
+/// The device and the number of each file, as far as it is there: a watch is on that, and not on a
+/// name.
+fn identities(paths: &[PathBuf]) -> Vec<Option<(u64, u64)>> {
+    let identity = |path: &PathBuf| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    paths.iter().map(identity).collect()
 }
 
 /// Waits until nothing has happened for a while.

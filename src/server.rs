@@ -269,6 +269,8 @@ pub async fn converse(
         tokio::time::sleep(LAST_REQUESTS).await;
     };
     let ended = tokio::select! {
+        // A request that has come is read before the end is told.
+        biased;
         ended = &mut connection => ended,
         () = told_to_end => {
             talk.ending.store(true, Relaxed);

@@ -5,7 +5,8 @@ use std::fmt::{self, Write};
 use super::{MountStatus, ServerStatus, Status, StreamStatus};
 
 /// The content security policy the page needs: its own style and nothing else.
-pub const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+pub const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; \
+                          base-uri 'none'; form-action 'none'";
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--line:#8884;--bad:#c62828;--good:#2e7d32}\

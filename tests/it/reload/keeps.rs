@@ -169,7 +169,7 @@ fn happen(snapshot: &Snapshot, event: &Event, now: Moment) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn everything_known_of_what_stays_is_known_after_a_reload(

@@ -266,7 +266,7 @@ async fn all_agree(scene: &Scene, cases: &[Case], start_every: usize) -> (usize,
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_mistake_in_every_key_is_refused_by_all_three() {
     let scene = Scene::new().await;
-    let (refused, equal) = all_agree(&scene, &mistakes(&scene.good), 5).await;
+    let (refused, equal) = all_agree(&scene, &mistakes(&scene.good), 10).await;
     assert!(refused >= 400, "{refused}");
     assert_eq!(equal, 0);
     println!("{} requests meanwhile, 0 failed", scene.end().await);
