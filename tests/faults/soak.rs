@@ -1,0 +1,4 @@
+//! Soak.
+use crate::options::Options;
+use crate::stage::Stage;
+pub(crate) fn run(_stage: Stage, _options: &Options) {}

@@ -1,0 +1,68 @@
+//! A client for one request at a time, that sees every byte and follows nothing.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// The longest that a server may be silent.
+pub(crate) const SILENCE: Duration = Duration::from_secs(5);
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    /// The status code.
+    pub(crate) status: u16,
+    /// The head, from the status line to the last header.
+    pub(crate) head: String,
+    /// The body.
+    pub(crate) body: String,
+    /// From before the connection to the last byte.
+    pub(crate) took: Duration,
+}
+
+impl Answer {
+    /// The first header called `name`.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    /// Host and port that it sends to; empty if nowhere.
+    pub(crate) fn sent_to(&self) -> &str {
+        let location = self.header("Location").unwrap_or_default();
+        let rest = location.split_once("://").map_or("", |(_, rest)| rest);
+        rest.split('/').next().unwrap_or_default()
+    }
+}
+
+/// `METHOD path` at `address`, with further header lines, each with its line end.
+pub(crate) fn ask(method: &str, address: &str, path: &str, headers: &str) -> io::Result<Answer> {
+    let began = Instant::now();
+    let mut stream = connect(address)?;
+    // HTTP/1.0: the answer ends where the connection does.
+    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\n{headers}\r\n")?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let (head, body) = (head.to_owned(), body.to_owned());
+    let status = status(&head)?;
+    Ok(Answer { status, head, body, took: began.elapsed() })
+}
+
+/// A connection to `address`, which gives up where [`SILENCE`] is exceeded.
+pub(crate) fn connect(address: &str) -> io::Result<TcpStream> {
+    let address: SocketAddr = address.parse().map_err(io::Error::other)?;
+    let stream = TcpStream::connect_timeout(&address, SILENCE)?;
+    stream.set_read_timeout(Some(SILENCE))?;
+    stream.set_write_timeout(Some(SILENCE))?;
+    Ok(stream)
+}
+
+/// The status code in a head.
+pub(crate) fn status(head: &str) -> io::Result<u16> {
+    let code = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+    code.ok_or_else(|| io::Error::other(format!("no answer: {head:?}")))
+}
