@@ -82,7 +82,7 @@ pub(crate) fn soak(options: &Options) -> bool {
 pub(crate) fn inside(name: &str, options: &Options) {
     let stage = Stage::enter(options);
     if name == SOAK {
-        return soak::run(stage, options);
+        return soak::run(&stage, options);
     }
     let row = rows::ALL.iter().copied().flatten().find(|row| row.name == name);
     let figures = (row.expect("a row of this name").run)(&stage);

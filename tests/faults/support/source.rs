@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::icecast::Icecast;
@@ -17,9 +17,15 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// A source that plays. Dropping it takes the mount off the air.
 pub(crate) struct Source {
     stop: Arc<AtomicBool>,
+    playing: JoinHandle<()>,
 }
 
 impl Source {
+    /// Whether the relay still takes what it plays.
+    pub(crate) fn plays(&self) -> bool {
+        !self.playing.is_finished()
+    }
+
     /// Plays on `mount` of `icecast`; waits until it is on the air.
     pub(crate) fn start(icecast: &Icecast, mount: &str) -> Self {
         let mut stream = web::connect(&icecast.address()).unwrap();
@@ -37,14 +43,14 @@ impl Source {
         let told = Arc::clone(&stop);
         let mut frame = [0; FRAME];
         frame[..4].copy_from_slice(&[0xFF, 0xFB, 0x90, 0x00]);
-        thread::spawn(move || {
+        let playing = thread::spawn(move || {
             // A relay that died takes nothing any more.
             while !told.load(Relaxed) && stream.write_all(&frame).is_ok() {
                 thread::sleep(PAUSE);
             }
         });
         icecast.wait_for(mount);
-        Self { stop }
+        Self { stop, playing }
     }
 }
 
