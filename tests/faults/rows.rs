@@ -1,6 +1,10 @@
 //! The faults: each with what is expected, and how it would look without protection.
 
+mod fleet;
+mod names;
+mod operation;
 mod relay;
+mod statistics;
 
 use std::time::Duration;
 
@@ -32,7 +36,7 @@ pub(crate) enum Control {
 }
 
 /// All of them.
-pub(crate) const ALL: &[&[Row]] = &[relay::ROWS];
+pub(crate) const ALL: &[&[Row]] = &[relay::ROWS, statistics::ROWS, names::ROWS, fleet::ROWS, operation::ROWS];
 
 /// Prints what there is.
 pub(crate) fn list() {

@@ -105,11 +105,11 @@ fn downstream(
             while toxics.lock().unwrap().hang {
                 thread::sleep(Duration::from_millis(20));
             }
+            if now.limit_data > 0 && passed + slice.len() >= now.limit_data {
+                return client.write_all(&slice[..now.limit_data.saturating_sub(passed)]);
+            }
             client.write_all(slice)?;
             passed += slice.len();
-            if now.limit_data > 0 && passed >= now.limit_data {
-                return Ok(());
-            }
             if now.bandwidth > 0 {
                 let takes = Duration::from_secs_f64(slice.len() as f64 / now.bandwidth as f64);
                 thread::sleep(takes.saturating_sub(began.elapsed()));

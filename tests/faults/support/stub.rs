@@ -53,14 +53,18 @@ impl Stub {
     }
 }
 
-/// Statistics as our stylesheet writes them, of `/radio.mp3` alone.
+/// An answer with [`document`].
 pub(crate) fn slots(listeners: &str, max_listeners: &str) -> Does {
-    let body = format!(
+    Does::Answers(200, document(listeners, max_listeners))
+}
+
+/// Statistics as our stylesheet writes them, of `/radio.mp3` alone.
+pub(crate) fn document(listeners: &str, max_listeners: &str) -> String {
+    format!(
         "<slots version=\"1\" server_id=\"Icecast 2.4.4\" clients=\"1\" listeners=\"{listeners}\" \
          sources=\"1\">\n<mount name=\"/radio.mp3\" listeners=\"{listeners}\" \
          max_listeners=\"{max_listeners}\" free=\"0\" active=\"1\"/>\n</slots>\n"
-    );
-    Does::Answers(200, body)
+    )
 }
 
 fn serve(mut connection: TcpStream, looks: &Mutex<Does>, listeners: &AtomicUsize) {

@@ -1,8 +1,11 @@
 //! A client for one request at a time, that sees every byte and follows nothing.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 /// The longest that a server may be silent.
 pub(crate) const SILENCE: Duration = Duration::from_secs(5);
@@ -40,7 +43,29 @@ impl Answer {
 /// `METHOD path` at `address`, with further header lines, each with its line end.
 pub(crate) fn ask(method: &str, address: &str, path: &str, headers: &str) -> io::Result<Answer> {
     let began = Instant::now();
-    let mut stream = connect(address)?;
+    let stream = connect(address)?;
+    ask_on(stream, began, method, address, path, headers)
+}
+
+/// The same without further headers, from an address of this machine.
+pub(crate) fn ask_from(
+    player: Ipv4Addr,
+    method: &str,
+    address: &str,
+    path: &str,
+) -> io::Result<Answer> {
+    let began = Instant::now();
+    ask_on(connect_from(player, address)?, began, method, address, path, "")
+}
+
+fn ask_on(
+    mut stream: TcpStream,
+    began: Instant,
+    method: &str,
+    address: &str,
+    path: &str,
+    headers: &str,
+) -> io::Result<Answer> {
     // HTTP/1.0: the answer ends where the connection does.
     write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\n{headers}\r\n")?;
     let mut bytes = Vec::new();
@@ -52,10 +77,23 @@ pub(crate) fn ask(method: &str, address: &str, path: &str, headers: &str) -> io:
     Ok(Answer { status, head, body, took: began.elapsed() })
 }
 
-/// A connection to `address`, which gives up where [`SILENCE`] is exceeded.
+/// A connection to `address`, which gives up where [`SILENCE`] is exceeded. Each comes from another
+/// address, as players do.
 pub(crate) fn connect(address: &str) -> io::Result<TcpStream> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let [high, low] = NEXT.fetch_add(1, Relaxed).to_be_bytes();
+    connect_from(Ipv4Addr::new(127, 1 + high % 100, low, 1), address)
+}
+
+/// The same, from an address of this machine.
+pub(crate) fn connect_from(player: Ipv4Addr, address: &str) -> io::Result<TcpStream> {
     let address: SocketAddr = address.parse().map_err(io::Error::other)?;
-    let stream = TcpStream::connect_timeout(&address, SILENCE)?;
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    if address.ip().is_loopback() {
+        socket.bind(&SocketAddr::from((player, 0)).into())?;
+    }
+    socket.connect_timeout(&address.into(), SILENCE)?;
+    let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(SILENCE))?;
     stream.set_write_timeout(Some(SILENCE))?;
     Ok(stream)
