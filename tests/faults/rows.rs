@@ -1,6 +1,8 @@
 //! The faults: each with what is expected, and how it would look without protection.
 
+mod exhaustion;
 mod fleet;
+mod log;
 mod names;
 mod operation;
 mod relay;
@@ -36,7 +38,7 @@ pub(crate) enum Control {
 }
 
 /// All of them.
-pub(crate) const ALL: &[&[Row]] = &[relay::ROWS, statistics::ROWS, names::ROWS, fleet::ROWS, operation::ROWS];
+pub(crate) const ALL: &[&[Row]] = &[relay::ROWS, statistics::ROWS, names::ROWS, fleet::ROWS, operation::ROWS, exhaustion::ROWS, log::ROWS];
 
 /// Prints what there is.
 pub(crate) fn list() {
