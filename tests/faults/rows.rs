@@ -38,7 +38,15 @@ pub(crate) enum Control {
 }
 
 /// All of them.
-pub(crate) const ALL: &[&[Row]] = &[relay::ROWS, statistics::ROWS, names::ROWS, fleet::ROWS, operation::ROWS, exhaustion::ROWS, log::ROWS];
+pub(crate) const ALL: &[&[Row]] = &[
+    relay::ROWS,
+    statistics::ROWS,
+    names::ROWS,
+    fleet::ROWS,
+    operation::ROWS,
+    exhaustion::ROWS,
+    log::ROWS,
+];
 
 /// Prints what there is.
 pub(crate) fn list() {

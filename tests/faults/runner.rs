@@ -175,7 +175,15 @@ fn world(name: &str, options: &Options) -> Command {
         // Where this is forbidden, unshare says so.
         command.args(["--user", "--map-root-user"]);
     }
-    command.args(["--net", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--"]);
+    command.args([
+        "--net",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child=KILL",
+        "--mount-proc",
+        "--",
+    ]);
     command.arg(std::env::current_exe().expect("this test is a file"));
     command.args(["--inside", name]);
     if options.control {

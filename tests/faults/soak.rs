@@ -96,7 +96,7 @@ pub(crate) fn run(stage: &Stage, options: &Options) {
     for number in 1..=RELAYS {
         let server = format!("r{number}");
         until(&format!("{server} is up in the end"), Duration::from_secs(30), || {
-            (Balancer::server(&server)["health"] == "up").then_some(())
+            Balancer::server(&server)["health"] == "up"
         });
     }
     sums.check(&mut air);
@@ -189,6 +189,9 @@ impl Sums {
         println!("panics: 0; broken promises: {}", self.broken.len());
         let first: Vec<_> = self.broken.iter().take(10).map(String::as_str).collect();
         promise(first.is_empty(), || first.join("\n"));
-        println!("soak: passed, {} of it", humantime::format_duration(Duration::from_secs(length.as_secs())));
+        println!(
+            "soak: passed, {} of it",
+            humantime::format_duration(Duration::from_secs(length.as_secs()))
+        );
     }
 }

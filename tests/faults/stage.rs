@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use crate::options::Options;
 use crate::support::balancer::{Balancer, Launch, PUBLIC};
 use crate::support::icecast::{Icecast, Setup, address};
+use crate::support::naive;
 use crate::support::process::{done, promise, until};
 use crate::support::source::Source;
 use crate::support::web::{self, Answer};
-use crate::support::naive;
 
 /// What most rows are about.
 pub(crate) const RADIO: &str = "/radio.mp3";
@@ -133,6 +133,7 @@ impl Door {
     }
 
     /// What it answers to a player who asks for `path`.
+    #[expect(clippy::unused_self, reason = "without a door there is nobody to ask")]
     pub(crate) fn ask(&self, path: &str) -> Answer {
         web::ask("GET", PUBLIC, path, "").expect("the door is open")
     }
@@ -149,14 +150,14 @@ impl Door {
         &self,
         what: &str,
         within: Duration,
-        mut known: impl FnMut() -> bool,
+        known: impl FnMut() -> bool,
     ) -> Duration {
         if !self.knows() {
             let wait = within.min(Duration::from_secs(4));
             thread::sleep(wait);
             return wait;
         }
-        until(what, within, || known().then_some(())).1
+        until(what, within, known)
     }
 
     /// How often `server` was found to be in this health, by the log.
@@ -184,8 +185,9 @@ impl Door {
 
 /// Relays `r1` and following with one stream, as YAML.
 pub(crate) fn fleet(numbers: impl Iterator<Item = u8>) -> String {
-    let servers: String =
+    let servers: Vec<_> =
         numbers.map(|number| format!("  r{number}: http://{}\n", address(number))).collect();
+    let servers = servers.concat();
     format!("servers:\n{servers}streams:\n  {RADIO}:\n")
 }
 

@@ -71,9 +71,9 @@ pub(crate) const ROWS: &[Row] = &[
 fn all_killed(stage: &Stage) -> String {
     let mut air = stage.air(2, QUICK);
     air.relays.iter_mut().for_each(Icecast::kill);
-    let refused = air.door.until("players are told", next_look(true) + SLACK, || {
-        air.door.ask(RADIO).status == 503
-    });
+    let refused = air
+        .door
+        .until("players are told", next_look(true) + SLACK, || air.door.ask(RADIO).status == 503);
     let (watch, since) = (Watch::start(RADIO, OFTEN), Instant::now());
     pass(2.0);
     let record = watch.stop();
@@ -84,9 +84,9 @@ fn all_killed(stage: &Stage) -> String {
     promise(answer.header("Retry-After").is_some(), || format!("{answer:?}"));
     air.relays[0].restart();
     air.sources[0] = Some(Source::start(&air.relays[0], RADIO));
-    let back = air.door.until("it is used again", Duration::from_secs(10), || {
-        air.door.ask(RADIO).status == 302
-    });
+    let back = air
+        .door
+        .until("it is used again", Duration::from_secs(10), || air.door.ask(RADIO).status == 302);
     format!("503 after {}, 0 of {} redirected, back after {}", s(refused), record.len(), s(back))
 }
 
@@ -172,7 +172,9 @@ fn most_relays(stage: &Stage) -> String {
     let record = watch.stop();
     record.assert_all_redirected();
     let good = record.sent_to(&address(4), began);
-    promise(good == record.len(), || format!("{good} of {} go to the one that answers", record.len()));
+    promise(good == record.len(), || {
+        format!("{good} of {} go to the one that answers", record.len())
+    });
     let downs = all_downs(&door);
     promise(downs == 0, || format!("{downs} relays taken for down"));
     format!("held after {}, 0 down in 4 s, {good} of {good} to the one that answers", s(held))
@@ -210,14 +212,18 @@ fn flash_crowd(stage: &Stage) -> String {
             .or_default() += 1;
     }
     let of = |fate| fates.get(fate).copied().unwrap_or(0);
-    let refused: usize = air.relays.iter().map(|relay| relay.refusals()).sum();
-    promise(of("refused by a relay") == 0 && refused == 0, || format!("{fates:?}, {refused} refusals"));
+    let refused: usize = air.relays.iter().map(Icecast::refusals).sum();
+    promise(of("refused by a relay") == 0 && refused == 0, || {
+        format!("{fates:?}, {refused} refusals")
+    });
     promise(of("not answered by us") == 0, || format!("{fates:?}"));
     // Two slots of each relay are kept free.
     let free = 3 * (SLOTS as usize - 2);
     let used = of("played") + of("not answered by a relay");
     promise(used * 100 >= free * 95, || format!("{used} of {free} free slots used: {fates:?}"));
-    format!("{fates:?} of {CROWD}; {free} slots; most on one relay {most} of {SLOTS}; 0 refusals in the relays' logs")
+    format!(
+        "{fates:?} of {CROWD}; {free} slots; most on one relay {most} of {SLOTS}; 0 refusals in the relays' logs"
+    )
 }
 
 fn retry_storm(stage: &Stage) -> String {
@@ -249,7 +255,9 @@ fn retry_storm(stage: &Stage) -> String {
             thread::spawn(move || {
                 let player = Ipv4Addr::new(127, 3, 0, player);
                 let ask = |_: &u32| web::ask_from(player, "GET", PUBLIC, RADIO);
-                (0..BOUNCES / 10).filter(|at| ask(at).is_ok_and(|answer| answer.status == 302)).count()
+                (0..BOUNCES / 10)
+                    .filter(|at| ask(at).is_ok_and(|answer| answer.status == 302))
+                    .count()
             })
         })
         .collect();

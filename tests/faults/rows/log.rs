@@ -66,10 +66,10 @@ fn logging_to(stage: &Stage, log: Stdio) -> (Stub, Door) {
 fn complain(door: &Door) -> String {
     let file = &door.balancer().file;
     let good = fs::read_to_string(file).unwrap();
-    let unknown: String = (0..ERRORS).map(|number| format!("unknown{number}: x\n")).collect();
+    let unknown: Vec<_> = (0..ERRORS).map(|number| format!("unknown{number}: x\n")).collect();
     let looks = Door::looks("r1", "ok");
     let watch = Watch::start(RADIO, OFTEN);
-    fs::write(file, format!("{good}{unknown}")).unwrap();
+    fs::write(file, format!("{good}{}", unknown.concat())).unwrap();
     let began = Instant::now();
     let mut complaints = 0;
     // Each is several KiB: more than pipes and the disk hold.
@@ -117,7 +117,7 @@ fn disk_full(stage: &Stage) -> String {
     until("the log goes on", SLACK * 3, || {
         door.balancer().process.signal(Signal::HUP);
         pass(0.2);
-        fs::metadata(&path).is_ok_and(|log| log.len() > 0).then_some(())
+        fs::metadata(&path).is_ok_and(|log| log.len() > 0)
     });
     format!("{seen}, {lost} lines lost, the log goes on")
 }
@@ -137,7 +137,10 @@ fn reader_stopped(stage: &Stage) -> String {
     let size = door.balancer().of_kernel("VmHWM") as f64 / 1024.0;
     let (read, took) = read_again(reader, &door);
     promise(read, || format!("nothing new in the log after {}", s(took)));
-    format!("{seen}, {lost} lines lost, {size:.0} MiB at the peak, the log goes on after {}", s(took))
+    format!(
+        "{seen}, {lost} lines lost, {size:.0} MiB at the peak, the log goes on after {}",
+        s(took)
+    )
 }
 
 /// Whether something new comes once the reader reads again.
@@ -145,7 +148,7 @@ fn read_again(mut reader: PipeReader, door: &Door) -> (bool, Duration) {
     let began = Instant::now();
     let (send, lines) = std::sync::mpsc::channel();
     thread::spawn(move || {
-        let mut bytes = [0; 64 * 1024];
+        let mut bytes = [0; 8 * 1024];
         while let Ok(length) = reader.read(&mut bytes) {
             if length == 0 || send.send(bytes[..length].to_vec()).is_err() {
                 break;

@@ -15,7 +15,7 @@ use crate::support::balancer::{Balancer, Launch};
 use crate::support::icecast::Setup;
 use crate::support::names::{Names, Says};
 use crate::support::process::{Process, done, promise, succeed};
-use crate::support::proxy::{Proxy, Toxics};
+use crate::support::proxy::Proxy;
 use crate::support::source::Source;
 use crate::support::stub::document;
 use crate::support::watch::Watch;
@@ -92,11 +92,15 @@ fn rebinding(stage: &Stage) -> String {
     let names = Names::start(Says::Address(Ipv4Addr::new(203, 0, 113, 1)));
     let relays = stage.relays(2, Setup::default());
     let _sources = [Source::start(&relays[0], RADIO), Source::start(&relays[1], RADIO)];
-    let _public = Proxy::start("203.0.113.1:8000", &relays[0].address(), Toxics::default());
+    let _public = Proxy::start("203.0.113.1:8000", &relays[0].address());
     let trap = TcpListener::bind("127.0.1.99:8000").unwrap();
     let caught = Arc::new(AtomicUsize::new(0));
     let counting = Arc::clone(&caught);
-    thread::spawn(move || trap.incoming().for_each(|_| drop(counting.fetch_add(1, Relaxed))));
+    thread::spawn(move || {
+        for _ in trap.incoming() {
+            counting.fetch_add(1, Relaxed);
+        }
+    });
     let door = stage.open(NAMED);
     door.until_health("r1", "up", SLACK);
     let asked = names.asked();
@@ -111,23 +115,31 @@ fn rebinding(stage: &Stage) -> String {
 }
 
 fn tls(stage: &Stage) -> String {
-    openssl(stage, "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 90 \
-        -subj /CN=authority -keyout ca.key -out ca.pem");
+    openssl(
+        stage,
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 90 \
+        -subj /CN=authority -keyout ca.key -out ca.pem",
+    );
     certificate(stage, 1, "127.0.1.1", None);
     certificate(stage, 2, "127.0.1.2", Some("40 days ago"));
     certificate(stage, 3, "127.0.9.9", None);
-    openssl(stage, "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 \
-        -subj /CN=4 -addext subjectAltName=IP:127.0.1.4 -keyout 4.key -out 4.pem");
+    openssl(
+        stage,
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 \
+        -subj /CN=4 -addext subjectAltName=IP:127.0.1.4 -keyout 4.key -out 4.pem",
+    );
     certificate(stage, 5, "127.0.1.5", None);
     fs::write(stage.root.join("slots.xsl"), document("0", "100")).unwrap();
     let _servers: Vec<_> = [1, 2, 3, 4, 5].map(|number| tls_server(stage, number)).into();
     let plain = hanging_server();
-    let servers: String =
+    let servers: Vec<_> =
         (1..=6).map(|number| format!("  r{number}: https://127.0.1.{number}:8443\n")).collect();
+    let servers = servers.concat();
     let trust = ("SSL_CERT_FILE".to_owned(), stage.root.join("ca.pem").display().to_string());
     let launch = Launch { env: vec![trust], ..Launch::default() };
     let began = Instant::now();
-    let door = stage.open_with(launch, &format!("{QUICK}servers:\n{servers}streams:\n  {RADIO}:\n"));
+    let door =
+        stage.open_with(launch, &format!("{QUICK}servers:\n{servers}streams:\n  {RADIO}:\n"));
     door.until_health("r1", "up", SLACK * 2);
     for number in 2..=6 {
         door.until_health(&format!("r{number}"), "down", three_looks(false) + SLACK);
@@ -138,10 +150,15 @@ fn tls(stage: &Stage) -> String {
     let record = watch.stop();
     record.assert_all_redirected();
     let good = record.sent_to("127.0.1.1:8443", asking);
-    promise(good == record.len(), || format!("{good} of {} are sent to the good one", record.len()));
+    promise(good == record.len(), || {
+        format!("{good} of {} are sent to the good one", record.len())
+    });
     let plain = plain.load(Relaxed);
     promise(plain == 0, || format!("{plain} times something was asked in plain text"));
-    format!("five bad ones down {} after the start, {good} of {good} to the good one, 0 in plain text", s(down))
+    format!(
+        "five bad ones down {} after the start, {good} of {good} to the good one, 0 in plain text",
+        s(down)
+    )
 }
 
 fn openssl(stage: &Stage, words: &str) {
@@ -150,14 +167,24 @@ fn openssl(stage: &Stage, words: &str) {
 
 /// A certificate of our own authority for an address, made now or long ago.
 fn certificate(stage: &Stage, number: u8, address: &str, made: Option<&str>) {
-    openssl(stage, &format!("req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
-        -subj /CN={number} -addext subjectAltName=IP:{address} -keyout {number}.key -out {number}.csr"));
-    let sign = format!("x509 -req -in {number}.csr -CA ca.pem -CAkey ca.key -CAcreateserial \
-        -copy_extensions copy -days 30 -out {number}.pem");
+    openssl(
+        stage,
+        &format!(
+            "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
+        -subj /CN={number} -addext subjectAltName=IP:{address} -keyout {number}.key -out {number}.csr"
+        ),
+    );
+    let sign = format!(
+        "x509 -req -in {number}.csr -CA ca.pem -CAkey ca.key -CAcreateserial \
+        -copy_extensions copy -days 30 -out {number}.pem"
+    );
     match made {
         None => openssl(stage, &sign),
         Some(when) => succeed(
-            Command::new("faketime").current_dir(&stage.root).arg(when).arg("openssl")
+            Command::new("faketime")
+                .current_dir(&stage.root)
+                .arg(when)
+                .arg("openssl")
                 .args(sign.split_whitespace()),
         ),
     }
@@ -166,8 +193,13 @@ fn certificate(stage: &Stage, number: u8, address: &str, made: Option<&str>) {
 /// Serves the folder by TLS; the fifth speaks a version that nobody should.
 fn tls_server(stage: &Stage, number: u8) -> Process {
     let mut command = Command::new("openssl");
-    command.args(format!("s_server -quiet -accept 127.0.1.{number}:8443 -cert {number}.pem \
-        -key {number}.key -WWW").split_whitespace());
+    command.args(
+        format!(
+            "s_server -quiet -accept 127.0.1.{number}:8443 -cert {number}.pem \
+        -key {number}.key -WWW"
+        )
+        .split_whitespace(),
+    );
     if number == 5 {
         command.args(["-tls1", "-cipher", "DEFAULT@SECLEVEL=0"]);
     }

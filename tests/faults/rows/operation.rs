@@ -93,13 +93,11 @@ fn bad_config(stage: &Stage) -> String {
     let mut refused = |what: &str| {
         // A file that is gone is missed after five seconds: it may be on its way.
         let within = Duration::from_secs(5) + SLACK;
-        let (_, took) = until(&format!("it says that it is refused: {what}"), within, || {
-            (!applied()).then_some(())
-        });
+        let took = until(&format!("it says that it is refused: {what}"), within, || !applied());
         promise(digest() == before, || format!("{what} is in force"));
         fs::remove_dir_all(file).ok();
         fs::write(file, &good).unwrap();
-        until("the good one is good", SLACK * 2, || applied().then_some(()));
+        until("the good one is good", SLACK * 2, applied);
         slowest = slowest.max(took);
         cases += 1;
     };
@@ -114,9 +112,7 @@ fn bad_config(stage: &Stage) -> String {
     refused("an empty folder");
     let changed = good.replace("/radio.mp3:", "/radio.mp3:\n  /new.mp3:");
     fs::write(file, changed).unwrap();
-    let (_, took) = until("the next good one is in force", SLACK * 2, || {
-        (digest() != before).then_some(())
-    });
+    let took = until("the next good one is in force", SLACK * 2, || digest() != before);
     let record = watch.stop();
     record.assert_all_redirected();
     format!(
@@ -143,9 +139,7 @@ fn reload_storm(stage: &Stage) -> String {
         pass(0.01);
     }
     let stormed = began.elapsed();
-    let (_, took) = until("the last one is in force", SLACK * 2, || {
-        (door.ask("/n100.mp3").status != 404).then_some(())
-    });
+    let took = until("the last one is in force", SLACK * 2, || door.ask("/n100.mp3").status != 404);
     pass(2.0);
     promise(door.ask("/n100.mp3").status != 404, || "the last one did not stay".to_owned());
     let count = reloads() - before;
@@ -208,7 +202,8 @@ fn sigterm(stage: &Stage) -> String {
     for player in &mut half[..10] {
         let mut text = String::new();
         let sent = player.write_all(b"st: x\r\nConnection: close\r\n\r\n").is_ok();
-        answered += u32::from(sent && player.read_to_string(&mut text).is_ok() && text.contains("302"));
+        answered +=
+            u32::from(sent && player.read_to_string(&mut text).is_ok() && text.contains("302"));
     }
     let mut closed = 0;
     for player in &mut kept {
@@ -217,7 +212,8 @@ fn sigterm(stage: &Stage) -> String {
     let idle = began.elapsed();
     let balancer = door.balancer_mut();
     let limit = Duration::from_millis(10_500) + SLACK;
-    let (status, took) = until("it has ended", limit, || balancer.process.ended());
+    let took = until("it has ended", limit, || balancer.process.ended().is_some());
+    let status = balancer.process.ended().expect("it has ended");
     drop(silent);
     promise(status.code() == Some(0), || format!("it ended with {status}"));
     promise(answered == 10, || format!("{answered} of 10 half-sent requests answered"));
@@ -248,9 +244,7 @@ fn sigkill(stage: &Stage) -> String {
     let began = Instant::now();
     let _balancer = Launch::default().begin(stage.program(), &stage.root, &config);
     let within = Duration::from_secs(5) + SLACK;
-    until("it is ready without any relay", within, || {
-        (web::ask("GET", ADMIN, "/readyz", "").ok()?.status == 200).then_some(())
-    });
+    until("it is ready without any relay", within, || web::answers(200, ADMIN, "/readyz"));
     drop(relay);
     format!(
         "{KILLS} of {KILLS} starts clean among {asked} requests, serving after {} on average and {} at \
@@ -265,11 +259,11 @@ fn sigkill(stage: &Stage) -> String {
 /// answer.
 fn serves_after_start(program: &Path, root: &Path, config: &str) -> Duration {
     let mut balancer = Launch::default().begin(program, root, config);
-    let (_, took) = until("it serves", Duration::from_secs(20), || {
+    let took = until("it serves", Duration::from_secs(20), || {
         if let Some(status) = balancer.process.ended() {
             panic!("it did not start: {status}\n{}", balancer.process.printed());
         }
-        web::ask("HEAD", PUBLIC, RADIO, "").ok()
+        web::ask("HEAD", PUBLIC, RADIO, "").is_ok()
     });
     pass(fastrand::f64() * 0.3);
     balancer.process.kill();

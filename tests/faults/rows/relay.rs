@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Control, OFTEN, Row};
 use crate::stage::{
-    Air, Door, INTERVAL, QUICK, RADIO, SLACK, Stage, fleet, next_look, pass, s,
-    three_looks,
+    Air, Door, INTERVAL, QUICK, RADIO, SLACK, Stage, fleet, next_look, pass, s, three_looks,
 };
 use crate::support::balancer::Balancer;
 use crate::support::icecast::{PORT, Setup};
@@ -120,9 +119,8 @@ fn broken(air: &mut Air, answered: bool, fault: impl FnOnce(&mut Air)) -> String
 fn back(air: &Air) -> String {
     let within = Duration::from_secs(15);
     let address = air.relays[0].address();
-    let took = air.door.until("r1 is used again", within, || {
-        air.door.ask(RADIO).sent_to() == address
-    });
+    let took =
+        air.door.until("r1 is used again", within, || air.door.ask(RADIO).sent_to() == address);
     format!("back after {}", s(took))
 }
 
@@ -188,7 +186,11 @@ fn cut(stage: &Stage) -> String {
     promise(door.turns("r1", "down") == 0, || "down".to_owned());
     let sent = record.sent_to(&relays[0].address(), broke);
     promise(sent > 0, || "r1 is not used any more".to_owned());
-    format!("{doubts} doubts, 0 down, feed back after {}, {sent} of {} sent there", s(took), record.len())
+    format!(
+        "{doubts} doubts, 0 down, feed back after {}, {sent} of {} sent there",
+        s(took),
+        record.len()
+    )
 }
 
 /// The ports of the balancer's own connections to 127.0.1.1:8000.
@@ -266,7 +268,12 @@ fn full(stage: &Stage) -> String {
     let back = door.until("r1 is used again", Duration::from_secs(25), || {
         door.ask(RADIO).sent_to() == small.address()
     });
-    format!("full seen after {}, 0 of {} sent there, 0 down, back after {}", s(seen), record.len(), s(back))
+    format!(
+        "full seen after {}, 0 of {} sent there, 0 down, back after {}",
+        s(seen),
+        record.len(),
+        s(back)
+    )
 }
 
 fn mount_gone(stage: &Stage) -> String {

@@ -77,7 +77,7 @@ pub(crate) const ROWS: &[Row] = &[
 fn behind_proxy(stage: &Stage) -> (Vec<Icecast>, Vec<Source>, Proxy, Door) {
     let relays = stage.relays(2, Setup::default());
     let sources = relays.iter().map(|relay| Source::start(relay, RADIO)).collect();
-    let proxy = Proxy::start(PROXY, &relays[0].address(), Toxics::default());
+    let proxy = Proxy::start(PROXY, &relays[0].address());
     let config = fleet(1..=2).replace(&address(1), PROXY);
     let door = stage.open(&format!("{QUICK}{config}"));
     (relays, sources, proxy, door)
@@ -151,7 +151,9 @@ fn broken_link(stage: &Stage) -> String {
     comes_back(&door);
     proxy.set(Toxics { hang: true, ..Toxics::default() });
     let hang = goes_down(&door);
-    format!("pieces of 7 bytes: 0 doubts; cut at 300 bytes: down after {short}; reset: {reset}; held: {hang}")
+    format!(
+        "pieces of 7 bytes: 0 doubts; cut at 300 bytes: down after {short}; reset: {reset}; held: {hang}"
+    )
 }
 
 fn drip(stage: &Stage) -> String {

@@ -156,10 +156,10 @@ impl Fault {
             Kind::Hung | Kind::Blackholed | Kind::Drained => 4.0,
             _ => return false,
         };
-        let until = self.healed.map_or(at, |healed| healed - Duration::from_millis(500));
         sent_to == address(self.relay)
             && at >= self.began + Duration::from_secs_f64(known)
-            && at <= until
+            // The answer to who asked just before may have come after.
+            && self.healed.is_none_or(|healed| at + Duration::from_millis(500) < healed)
     }
 
     /// Whether it explains that somebody who asked `at` that moment, and waited for so long, was
@@ -167,12 +167,7 @@ impl Fault {
     pub(super) fn explains(&self, sent_to: &str, at: Instant, took: Duration) -> bool {
         let hurts = matches!(
             self.kind,
-            Kind::Killed
-                | Kind::Hung
-                | Kind::Blackholed
-                | Kind::Resets
-                | Kind::Loss
-                | Kind::Silent
+            Kind::Killed | Kind::Hung | Kind::Blackholed | Kind::Resets | Kind::Loss | Kind::Silent
         );
         // It takes a relay moments until it serves again, and its kernel to send again.
         let over = self.healed.is_some_and(|healed| at > healed + Duration::from_secs(4));

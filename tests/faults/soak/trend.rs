@@ -1,5 +1,6 @@
 //! Whether memory, descriptors and threads stay what they are.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::support::balancer::Balancer;
@@ -37,10 +38,10 @@ impl Trend {
     pub(super) fn told(&self, length: Duration) -> (String, Vec<String>) {
         // The first fifth is for caches and pools to fill.
         let warm = &self.0[self.0.len() / 5..];
-        let third = (warm.len() / 3).max(1);
-        let (first, last) = (&warm[..third], &warm[warm.len() - third..]);
+        let part = (warm.len() / 3).max(1);
+        let (first, last) = (&warm[..part], &warm[warm.len() - part..]);
         let slope = slope(warm);
-        let least = |samples: &[Sample], of: fn(&Sample) -> u64| samples.iter().map(of).min();
+        let smallest = |samples: &[Sample], of: fn(&Sample) -> u64| samples.iter().map(of).min();
         let descriptors: fn(&Sample) -> u64 = |sample| sample.descriptors as u64;
         let threads: fn(&Sample) -> u64 = |sample| sample.threads;
         let mut broken = Vec::new();
@@ -55,8 +56,10 @@ impl Trend {
             warm[warm.len() - 1].memory,
         );
         for (what, of, more) in [("descriptors", descriptors, 4), ("threads", threads, 0)] {
-            let (before, after) = (least(first, of).unwrap_or(0), least(last, of).unwrap_or(0));
-            text += &format!("\n{what}: at least {before} in the first third, {after} in the last");
+            let (before, after) =
+                (smallest(first, of).unwrap_or(0), smallest(last, of).unwrap_or(0));
+            write!(text, "\n{what}: at least {before} in the first third, {after} in the last")
+                .unwrap();
             if after > before + more {
                 broken.push(format!("{what} grow from {before} to {after}"));
             }
@@ -68,12 +71,12 @@ impl Trend {
 /// MiB an hour, of the straight line with the least squares.
 fn slope(samples: &[Sample]) -> f64 {
     let count = samples.len() as f64;
-    let mean_time = samples.iter().map(|sample| sample.seconds).sum::<f64>() / count;
+    let middle = samples.iter().map(|sample| sample.seconds).sum::<f64>() / count;
     let mean = samples.iter().map(|sample| sample.memory).sum::<f64>() / count;
-    let (mut rise, mut run) = (0.0, 0.0);
+    let (mut rise, mut width) = (0.0, 0.0);
     for sample in samples {
-        rise += (sample.seconds - mean_time) * (sample.memory - mean);
-        run += (sample.seconds - mean_time).powi(2);
+        rise += (sample.seconds - middle) * (sample.memory - mean);
+        width += (sample.seconds - middle).powi(2);
     }
-    if run > 0.0 { rise / run * 3600.0 } else { 0.0 }
+    if width > 0.0 { rise / width * 3600.0 } else { 0.0 }
 }

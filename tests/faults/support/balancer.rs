@@ -42,7 +42,7 @@ impl Launch {
             if let Some(status) = balancer.process.ended() {
                 panic!("the balancer ended: {status}\n{}", balancer.process.printed());
             }
-            (web::ask("GET", ADMIN, "/readyz", "").ok()?.status == 200).then_some(())
+            web::answers(200, ADMIN, "/readyz")
         });
         balancer
     }

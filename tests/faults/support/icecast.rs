@@ -98,9 +98,7 @@ impl Icecast {
 
     /// Waits until `mount` has a stream.
     pub(crate) fn wait_for(&self, mount: &str) {
-        until(&format!("{mount} has a stream"), Duration::from_secs(20), || {
-            self.carries(mount).then_some(())
-        });
+        until(&format!("{mount} has a stream"), Duration::from_secs(20), || self.carries(mount));
     }
 
     /// How many listen to `mount` now.
@@ -125,7 +123,7 @@ impl Icecast {
                 answers = 0;
             }
             answers += u32::from(self.admin("stats").is_ok());
-            (answers >= 3).then_some(())
+            answers >= 3
         });
     }
 

@@ -89,21 +89,15 @@ pub(crate) fn succeed(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", err.trim());
 }
 
-/// Waits until `look` finds what it looks for; gives it and how long that took. Fails when it is
-/// longer than `within`, naming `what` was missed.
-pub(crate) fn until<T>(
-    what: &str,
-    within: Duration,
-    mut look: impl FnMut() -> Option<T>,
-) -> (T, Duration) {
+/// Waits until something is `so`; gives how long that took. Fails when it is longer than `within`,
+/// naming `what` was missed.
+pub(crate) fn until(what: &str, within: Duration, mut so: impl FnMut() -> bool) -> Duration {
     let began = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return (found, began.elapsed());
-        }
+    while !so() {
         assert!(began.elapsed() < within, "not within {within:?}: {what}");
         thread::sleep(LOOK);
     }
+    began.elapsed()
 }
 
 /// How the failure of a promise begins, as opposed to that of a row's own preparations.

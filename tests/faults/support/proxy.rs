@@ -38,17 +38,17 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Starts one on `listen` (address and port) before the relay at `to`.
-    pub(crate) fn start(listen: &str, to: &str, toxics: Toxics) -> Self {
+    /// Starts one on `listen` (address and port) before the relay at `to`, without a toxic.
+    pub(crate) fn start(listen: &str, to: &str) -> Self {
         let listener = TcpListener::bind(listen).unwrap();
-        let toxics = Arc::new(Mutex::new(toxics));
+        let toxics = Arc::<Mutex<Toxics>>::default();
         let (shared, to) = (Arc::clone(&toxics), to.to_owned());
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let (toxics, to) = (Arc::clone(&shared), to.clone());
                 thread::spawn(move || {
                     // Whoever leaves first ends the connection, which is no failure.
-                    let _end = pass(client, &to, &toxics);
+                    let _end = pass(&client, &to, &toxics);
                 });
             }
         });
@@ -62,7 +62,7 @@ impl Proxy {
 }
 
 /// Carries one connection.
-fn pass(client: TcpStream, to: &str, toxics: &Arc<Mutex<Toxics>>) -> std::io::Result<()> {
+fn pass(client: &TcpStream, to: &str, toxics: &Mutex<Toxics>) -> std::io::Result<()> {
     let relay = web::connect(to)?;
     relay.set_read_timeout(None)?;
     let (mut from_client, mut to_relay) = (client.try_clone()?, relay.try_clone()?);
@@ -70,7 +70,7 @@ fn pass(client: TcpStream, to: &str, toxics: &Arc<Mutex<Toxics>>) -> std::io::Re
         let _end = std::io::copy(&mut from_client, &mut to_relay);
         let _gone = to_relay.shutdown(Shutdown::Write);
     });
-    let ended = downstream(relay, &client, toxics);
+    let ended = downstream(relay, client, toxics);
     // A reset is what closing does where nothing was shut down before.
     let way = if ended.is_ok() { Shutdown::Both } else { Shutdown::Read };
     let _gone = client.shutdown(way);

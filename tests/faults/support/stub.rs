@@ -16,8 +16,6 @@ pub(crate) enum Does {
     Answers(u16, String),
     /// Sends a good head and then a byte a second.
     Drips,
-    /// Closes the connection unread.
-    Closes,
 }
 
 /// A relay of straw on 127.0.1.`number`.
@@ -69,9 +67,6 @@ pub(crate) fn document(listeners: &str, max_listeners: &str) -> String {
 
 fn serve(mut connection: TcpStream, looks: &Mutex<Does>, listeners: &AtomicUsize) {
     let does = looks.lock().unwrap().clone();
-    if matches!(does, Does::Closes) {
-        return;
-    }
     let mut head = [0; 2048];
     let length = connection.read(&mut head).unwrap_or(0);
     let head = String::from_utf8_lossy(&head[..length]).into_owned();
@@ -83,12 +78,10 @@ fn serve(mut connection: TcpStream, looks: &Mutex<Does>, listeners: &AtomicUsize
         return;
     }
     let _gone = match does {
-        Does::Answers(status, body) => write!(
-            connection,
-            "HTTP/1.0 {status} As Told\r\nContent-Type: text/xml\r\n\r\n{body}"
-        ),
+        Does::Answers(status, body) => {
+            write!(connection, "HTTP/1.0 {status} As Told\r\nContent-Type: text/xml\r\n\r\n{body}")
+        }
         Does::Drips => drip(connection),
-        Does::Closes => Ok(()),
     };
 }
 

@@ -37,6 +37,7 @@ impl Wall {
     }
 
     /// Opens every way again.
+    #[expect(clippy::unused_self, reason = "without the table there is no place for rules")]
     pub(crate) fn open(&self) {
         nft("flush chain inet faults in");
     }

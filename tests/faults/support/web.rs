@@ -3,7 +3,7 @@
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
@@ -19,8 +19,6 @@ pub(crate) struct Answer {
     pub(crate) head: String,
     /// The body.
     pub(crate) body: String,
-    /// From before the connection to the last byte.
-    pub(crate) took: Duration,
 }
 
 impl Answer {
@@ -42,25 +40,27 @@ impl Answer {
 
 /// `METHOD path` at `address`, with further header lines, each with its line end.
 pub(crate) fn ask(method: &str, address: &str, path: &str, headers: &str) -> io::Result<Answer> {
-    let began = Instant::now();
     let stream = connect(address)?;
-    ask_on(stream, began, method, address, path, headers)
+    ask_on(stream, method, address, path, headers)
 }
 
-/// The same without further headers, from an address of this machine.
+/// Whether `GET path` at `address` is answered with `status`.
+pub(crate) fn answers(status: u16, address: &str, path: &str) -> bool {
+    ask("GET", address, path, "").is_ok_and(|answer| answer.status == status)
+}
+
+/// `METHOD path` at `address` without further headers, from an address of this machine.
 pub(crate) fn ask_from(
     player: Ipv4Addr,
     method: &str,
     address: &str,
     path: &str,
 ) -> io::Result<Answer> {
-    let began = Instant::now();
-    ask_on(connect_from(player, address)?, began, method, address, path, "")
+    ask_on(connect_from(player, address)?, method, address, path, "")
 }
 
 fn ask_on(
     mut stream: TcpStream,
-    began: Instant,
     method: &str,
     address: &str,
     path: &str,
@@ -74,7 +74,7 @@ fn ask_on(
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let (head, body) = (head.to_owned(), body.to_owned());
     let status = status(&head)?;
-    Ok(Answer { status, head, body, took: began.elapsed() })
+    Ok(Answer { status, head, body })
 }
 
 /// A connection to `address`, which gives up where [`SILENCE`] is exceeded. Each comes from another
