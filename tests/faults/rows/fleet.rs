@@ -11,7 +11,6 @@ use crate::support::balancer::{Balancer, PUBLIC};
 use crate::support::icecast::{Icecast, Setup, address};
 use crate::support::listener::{Fate, Listener};
 use crate::support::process::promise;
-use crate::support::source::Source;
 use crate::support::stub::{Stub, slots};
 use crate::support::wall::Wall;
 use crate::support::watch::Watch;
@@ -83,7 +82,7 @@ fn all_killed(stage: &Stage) -> String {
     promise(answer.body.starts_with("unreachable: "), || format!("{answer:?}"));
     promise(answer.header("Retry-After").is_some(), || format!("{answer:?}"));
     air.relays[0].restart();
-    air.sources[0] = Some(Source::start(&air.relays[0], RADIO));
+    air.relays[0].wait_for(RADIO);
     let back = air
         .door
         .until("it is used again", Duration::from_secs(10), || air.door.ask(RADIO).status == 302);

@@ -128,7 +128,7 @@ fn killed(stage: &Stage) -> String {
     let mut air = stage.air(3, QUICK);
     let seen = broken(&mut air, true, |air| air.relays[0].kill());
     air.relays[0].restart();
-    air.sources[0] = Some(Source::start(&air.relays[0], RADIO));
+    air.relays[0].wait_for(RADIO);
     format!("{seen}, {}", back(&air))
 }
 

@@ -125,12 +125,7 @@ impl Fault {
         self.healed = Some(Instant::now());
         let at = usize::from(self.relay) - 1;
         match self.kind {
-            Kind::Killed => {
-                // A source that begins to play there anew.
-                air.sources[at] = None;
-                air.relays[at].restart();
-                air.sources[at] = Some(Source::start(&air.relays[at], RADIO));
-            }
+            Kind::Killed => air.relays[at].restart(),
             Kind::Hung => air.relays[at].wake(),
             Kind::Blackholed | Kind::Resets | Kind::Loss => wall.open(),
             Kind::Silent => air.sources[at] = Some(Source::start(&air.relays[at], RADIO)),
@@ -138,9 +133,8 @@ impl Fault {
             Kind::Mute => self.mute.clear(),
             Kind::Hangups | Kind::Crowd | Kind::Paused => {}
         }
-        if matches!(self.kind, Kind::Hung | Kind::Blackholed | Kind::Resets | Kind::Loss) {
-            self.mend_source(air);
-        }
+        // Sources connect again by themselves.
+        air.relays[at].wait_for(RADIO);
     }
 
     /// How many come at once because of it.
@@ -172,15 +166,6 @@ impl Fault {
         // It takes a relay moments until it serves again, and its kernel to send again.
         let over = self.healed.is_some_and(|healed| at > healed + Duration::from_secs(4));
         hurts && sent_to == address(self.relay) && at + took >= self.began && !over
-    }
-
-    /// Starts the relay's source again, if it did not outlive the fault.
-    fn mend_source(&self, air: &mut Air) {
-        let at = usize::from(self.relay) - 1;
-        let plays = air.sources[at].as_ref().is_some_and(Source::plays);
-        if !plays {
-            air.sources[at] = Some(Source::start(&air.relays[at], RADIO));
-        }
     }
 }
 

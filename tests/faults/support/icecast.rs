@@ -194,7 +194,7 @@ fn config(folder: &Path, number: u8, setup: Setup) -> String {
   <limits>
     <clients>{clients}</clients>
     <sources>10</sources>
-    <source-timeout>60</source-timeout>
+    <source-timeout>3</source-timeout>
     <burst-size>4096</burst-size>
   </limits>
   <authentication>
