@@ -140,12 +140,14 @@ impl Door {
 
     /// Waits until `server` is in this health and tells how long it took. A door that knows nothing
     /// is given as much time as that mostly takes.
+    #[track_caller]
     pub(crate) fn until_health(&self, server: &str, health: &str, within: Duration) -> Duration {
         let what = format!("{server} is {health}");
         self.until(&what, within, || Balancer::server(server)["health"] == health)
     }
 
     /// Waits until the balancer knows something; see [`Door::until_health`].
+    #[track_caller]
     pub(crate) fn until(
         &self,
         what: &str,
@@ -153,7 +155,7 @@ impl Door {
         known: impl FnMut() -> bool,
     ) -> Duration {
         if !self.knows() {
-            let wait = within.min(Duration::from_secs(4));
+            let wait = within.min(Duration::from_secs(6));
             thread::sleep(wait);
             return wait;
         }
@@ -169,6 +171,7 @@ impl Door {
     }
 
     /// Fails if a balancer knows this metric with another value.
+    #[track_caller]
     pub(crate) fn assert_metric(&self, name: &str, labels: &[&str], expected: f64) {
         if self.knows() {
             let value = Balancer::metric(name, labels);

@@ -91,6 +91,7 @@ pub(crate) fn succeed(command: &mut Command) {
 
 /// Waits until something is `so`; gives how long that took. Fails when it is longer than `within`,
 /// naming `what` was missed.
+#[track_caller]
 pub(crate) fn until(what: &str, within: Duration, mut so: impl FnMut() -> bool) -> Duration {
     let began = Instant::now();
     while !so() {
@@ -104,6 +105,7 @@ pub(crate) fn until(what: &str, within: Duration, mut so: impl FnMut() -> bool) 
 pub(crate) const BROKEN: &str = "broken promise: ";
 
 /// Fails unless a promise `holds`; `how` says how it was broken.
+#[track_caller]
 pub(crate) fn promise(holds: bool, how: impl FnOnce() -> String) {
     assert!(holds, "{BROKEN}{}", how());
 }

@@ -88,6 +88,7 @@ impl Record {
     }
 
     /// Fails unless every single one was redirected.
+    #[track_caller]
     pub(crate) fn assert_all_redirected(&self) {
         let bad: Vec<_> = self.0.iter().filter(|asked| asked.status != Ok(302)).collect();
         let some: Vec<_> = bad.iter().take(3).map(|asked| &asked.status).collect();
