@@ -27,6 +27,11 @@ pub(crate) const SLACK: Duration = Duration::from_secs(2);
 pub(crate) const QUICK: &str = "poll: {interval: 500ms, fast_interval: 200ms, timeout: 1s, \
     stale_after: 5s, rise: 2, fall: 3, slow_start: 1s}\nbalance: {settle: 1s}\n";
 
+/// The same for a row in which no look may fail for the busy machine's sake.
+pub(crate) fn patient() -> String {
+    QUICK.replace("timeout: 1s", "timeout: 3s")
+}
+
 /// The private world of one row.
 pub(crate) struct Stage {
     /// Whether the naive redirector stands in the balancer's place.

@@ -6,7 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Control, OFTEN, Row};
-use crate::stage::{Door, QUICK, RADIO, SLACK, Stage, fleet, next_look, pass, s, three_looks};
+use crate::stage::{
+    Door, QUICK, RADIO, SLACK, Stage, fleet, next_look, pass, patient, s, three_looks,
+};
 use crate::support::balancer::{Balancer, PUBLIC};
 use crate::support::icecast::{Icecast, Setup, address};
 use crate::support::listener::{Fate, Listener};
@@ -119,7 +121,7 @@ fn five(stage: &Stage) -> (Vec<Stub>, Door) {
     let r5 = format!("http://{}", address(5));
     let config = fleet(1..=5)
         .replace(&format!("r5: {r5}"), &format!("r5: {{url: \"{r5}\", state: draining}}"));
-    (stubs, stage.open(&format!("{QUICK}{config}")))
+    (stubs, stage.open(&format!("{}{config}", patient())))
 }
 
 fn is_held(door: &Door, held: f64, within: Duration) -> Duration {
