@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::options::Options;
-use crate::stage::{Air, RADIO, Stage};
+use crate::stage::{Air, RADIO, Stage, s};
 use crate::support::balancer::Balancer;
 use crate::support::icecast::Setup;
 use crate::support::listener::{Fate, Listener, Story};
@@ -64,7 +64,7 @@ pub(crate) fn run(stage: &Stage, options: &Options) {
     let mut trend = Trend::default();
     let mut listeners: Vec<Listener> = Vec::new();
     let began = Instant::now();
-    let (mut next_fault, mut next_sample) = (EVERY, Duration::ZERO);
+    let (mut next_fault, mut next_sample, mut next_word) = (EVERY, Duration::ZERO, length / 10);
     while began.elapsed() < length {
         let turn = Instant::now();
         let mut stay = || Duration::from_secs_f64(rng.f64() * LONGEST_STAY);
@@ -84,6 +84,10 @@ pub(crate) fn run(stage: &Stage, options: &Options) {
             next_sample += Duration::from_secs(5);
             trend.sample(began.elapsed(), air.door.balancer());
             sums.check(&mut air);
+            if began.elapsed() >= next_word {
+                next_word += length / 10;
+                println!("{}: {} requests, {}", s(began.elapsed()), sums.requests(), trend.now());
+            }
         }
         thread::sleep(ARRIVALS.saturating_sub(turn.elapsed()));
     }
@@ -167,6 +171,10 @@ impl Sums {
         }
     }
 
+    fn requests(&self) -> u64 {
+        self.redirected + self.turned_away
+    }
+
     fn report(mut self, trend: &Trend, length: Duration) {
         let (figures, grown) = trend.told(length);
         self.broken.extend(grown);
@@ -178,7 +186,7 @@ impl Sums {
         println!(
             "requests: {}, all answered; {} redirected, {} turned away (503), {} played, {} not \
              served by a relay that was breaking, {} after more than the settle time",
-            self.redirected + self.turned_away,
+            self.requests(),
             self.redirected,
             self.turned_away,
             self.played,

@@ -34,6 +34,12 @@ impl Trend {
         });
     }
 
+    /// The last sample, for people.
+    pub(super) fn now(&self) -> String {
+        let last = self.0.last();
+        last.map_or(String::new(), |sample| format!("{:.1} MiB", sample.memory))
+    }
+
     /// What was seen, and what of it is too much.
     pub(super) fn told(&self, length: Duration) -> (String, Vec<String>) {
         // The first fifth is for caches and pools to fill.
