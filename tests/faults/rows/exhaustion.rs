@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::{Control, OFTEN, Row};
-use crate::stage::{
-    Door, INTERVAL, QUICK, RADIO, SLACK, Stage, fleet, next_look, pass, patient, s,
-};
+use crate::stage::{Door, QUICK, RADIO, SLACK, Stage, fleet, next_look, pass, patient, s};
 use crate::support::balancer::{ADMIN, Balancer, Launch, PUBLIC};
+use crate::support::icecast::address;
 use crate::support::process::{promise, until};
+use crate::support::proxy::{Proxy, Toxics};
 use crate::support::stub::{Stub, slots};
 use crate::support::watch::{Record, Watch};
 use crate::support::web;
@@ -164,12 +164,28 @@ fn starve(door: &Door, period: f64, seconds: f64) {
     }
 }
 
+/// The same, with relays so far away that most looks are under way when we stop.
+fn far_away(stage: &Stage) -> (Vec<Stub>, Vec<Proxy>, Door) {
+    let stubs = (1..=2).map(|number| Stub::start(number, slots("0", "unlimited"))).collect();
+    let mut config = fleet(1..=2);
+    let proxies = (1..=2)
+        .map(|number| {
+            let far = format!("127.0.1.{}:8000", 10 + number);
+            let proxy = Proxy::start(&far, &address(number));
+            proxy.set(Toxics { latency: Duration::from_millis(250), ..Toxics::default() });
+            config = config.replace(&address(number), &far);
+            proxy
+        })
+        .collect();
+    (stubs, proxies, stage.open(&format!("{QUICK}{config}")))
+}
+
 fn starved(stage: &Stage) -> String {
-    let (_stubs, door) = behind(stage, Launch::default(), QUICK);
+    let (_stubs, _proxies, door) = far_away(stage);
     let load: Vec<_> = (0..4).map(|_| Watch::start(RADIO, Duration::ZERO)).collect();
-    starve(&door, 0.1, 5.0);
+    starve(&door, 0.1, 4.0);
     // Longer at a time than a look may take.
-    starve(&door, 1.6, 10.0);
+    starve(&door, 1.6, 12.0);
     let records: Vec<_> = load.into_iter().map(Watch::stop).collect();
     records.iter().for_each(Record::assert_all_redirected);
     nothing_down(&door);
@@ -179,14 +195,14 @@ fn starved(stage: &Stage) -> String {
 }
 
 fn paused(stage: &Stage) -> String {
-    let (_stubs, door) = behind(stage, Launch::default(), QUICK);
+    let (_stubs, _proxies, door) = far_away(stage);
     let looks = || [Door::looks("r1", "ok"), Door::looks("r2", "ok")];
     let before = looks();
     door.balancer().process.signal(Signal::STOP);
     pass(10.0);
     door.balancer().process.signal(Signal::CONT);
     let watch = Watch::start(RADIO, OFTEN);
-    let took = until("all are looked at again", next_look(true) + INTERVAL + SLACK, || {
+    let took = until("all are looked at again", next_look(true) * 2 + SLACK, || {
         looks().iter().zip(before).all(|(now, before)| *now > before)
     });
     pass(2.0);
