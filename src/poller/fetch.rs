@@ -65,6 +65,10 @@ enum Document {
 /// have failed for a moment only.
 const LOOKS_UNTIL_BEST: u32 = 30;
 
+/// Connecting, and looking up the name before it, may not take longer. A first packet that is lost is
+/// sent again after a second (RFC 6298): that must be no reason to doubt a relay.
+const CONNECT: Duration = Duration::from_millis(1500);
+
 /// A relay's answer may not be larger: some 5,000 mounts.
 const MAX_BODY: usize = 1 << 20;
 
@@ -208,7 +212,7 @@ pub(super) fn client(tls: bool) -> Result<&'static Client, &'static str> {
             .http1_only()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(1))
+            .connect_timeout(CONNECT)
             .pool_max_idle_per_host(0)
             .user_agent(concat!("icecast-balancer/", env!("CARGO_PKG_VERSION")))
             .dns_resolver(Resolver::default());

@@ -59,7 +59,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "loss",
         title: "30 % of packets to a relay lost",
-        expected: "slower looks, never down",
+        expected: "slower looks, no doubt: what is lost once is sent again in time",
         control: Control::Without,
         seconds: 22,
         run: loss,
@@ -217,7 +217,7 @@ fn loss(stage: &Stage) -> String {
     let air = stage.air(2, settings);
     let wall = Wall::new();
     let watch = Watch::start(RADIO, OFTEN);
-    wall.lose(1, 30);
+    wall.lose_by_turns(1);
     let began = Instant::now();
     pass(18.0);
     let record = watch.stop();
@@ -232,7 +232,8 @@ fn loss(stage: &Stage) -> String {
         looks[1],
         looks[2]
     );
-    promise(downs == 0, || figures.clone());
+    // One for a busy machine.
+    promise(downs == 0 && doubts <= 1, || figures.clone());
     figures
 }
 

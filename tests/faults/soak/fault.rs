@@ -87,7 +87,7 @@ impl Fault {
             Kind::Hung => air.relays[at].hang(),
             Kind::Blackholed => wall.swallow(relay),
             Kind::Resets => wall.reset(relay),
-            Kind::Loss => wall.lose(relay, 30),
+            Kind::Loss => wall.lose(relay),
             Kind::Silent => air.sources[at] = None,
             Kind::Drained => {
                 let active = format!("  r{relay}: http://{}\n", address(relay));

@@ -25,9 +25,16 @@ impl Wall {
         self.rule(&format!("{} reject with tcp reset", to(number)));
     }
 
-    /// Of what is sent to relay `number`, so many in a hundred are lost.
-    pub(crate) fn lose(&self, number: u8, percent: u8) {
-        self.rule(&format!("{} numgen random mod 100 < {percent} drop", to(number)));
+    /// Of what is sent to relay `number`, three of ten packets are lost, by chance.
+    pub(crate) fn lose(&self, number: u8) {
+        self.rule(&format!("{} numgen random mod 10 < 3 drop", to(number)));
+    }
+
+    /// The same of what the balancer sends, by turns: what is lost once comes through when it is sent
+    /// again.
+    pub(crate) fn lose_by_turns(&self, number: u8) {
+        let lost = "{ 0 : drop, 3 : drop, 6 : drop }";
+        self.rule(&format!("{} ip saddr 127.0.0.1 numgen inc mod 10 vmap {lost}", to(number)));
     }
 
     /// The connection to relay `number` from our `port` is cut, and nothing says so.
