@@ -17,8 +17,11 @@ pub(super) struct Trend(Vec<Sample>);
 
 struct Sample {
     seconds: f64,
-    /// Resident memory, in MiB.
+    /// Resident memory of its own, in MiB: without the pages of its file that are in use, which grow
+    /// with every corner of the program that is visited for the first time.
     memory: f64,
+    /// All resident memory, in MiB.
+    resident: f64,
     descriptors: usize,
     threads: u64,
 }
@@ -28,7 +31,8 @@ impl Trend {
     pub(super) fn sample(&mut self, at: Duration, balancer: &Balancer) {
         self.0.push(Sample {
             seconds: at.as_secs_f64(),
-            memory: balancer.of_kernel("VmRSS") as f64 / 1024.0,
+            memory: balancer.of_kernel("RssAnon") as f64 / 1024.0,
+            resident: balancer.of_kernel("VmRSS") as f64 / 1024.0,
             descriptors: balancer.descriptors(),
             threads: balancer.of_kernel("Threads"),
         });
@@ -46,7 +50,7 @@ impl Trend {
         let warm = &self.0[self.0.len() / 5..];
         let part = (warm.len() / 3).max(1);
         let (first, last) = (&warm[..part], &warm[warm.len() - part..]);
-        let slope = slope(warm);
+        let (slope, late) = (slope(warm), slope(last));
         let smallest = |samples: &[Sample], of: fn(&Sample) -> u64| samples.iter().map(of).min();
         let descriptors: fn(&Sample) -> u64 = |sample| sample.descriptors as u64;
         let threads: fn(&Sample) -> u64 = |sample| sample.threads;
@@ -56,10 +60,12 @@ impl Trend {
         }
         // Players come and go; what is never given back shows in the least of a long time.
         let mut text = format!(
-            "memory: {:.1} MiB at the start, {:.1} when warm, {:.1} at the end, slope {slope:+.2} MiB/h",
+            "memory: {:.1} MiB of its own at the start, {:.1} when warm, {:.1} at the end ({:.1} with its \
+             file), slope {slope:+.2} MiB/h, {late:+.2} in the last third",
             self.0[0].memory,
             warm[0].memory,
             warm[warm.len() - 1].memory,
+            warm[warm.len() - 1].resident,
         );
         for (what, of, more) in [("descriptors", descriptors, 4), ("threads", threads, 0)] {
             let (before, after) =
