@@ -8,7 +8,8 @@ use clap::Parser;
 /// the players. Each fault has a private world (network, processes, files) that ends with it.
 #[derive(Debug, Clone, Parser)]
 #[command(
-    name = "cargo test --test faults --",
+    name = "faults",
+    bin_name = "cargo test --test faults --",
     after_help = "Without an option all faults of the matrix are run. A line for each says what was \
         seen; the last one is `N passed, N failed`, and the exit code is 0 only if none failed.\n\n\
         Needs Linux, Icecast, nft, ip, unshare, prlimit, openssl and faketime: `tests/install` \
