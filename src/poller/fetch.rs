@@ -65,10 +65,6 @@ enum Document {
 /// have failed for a moment only.
 const LOOKS_UNTIL_BEST: u32 = 30;
 
-/// Connecting, and looking up the name before it, may not take longer. A first packet that is lost is
-/// sent again after a second (RFC 6298): that must be no reason to doubt a relay.
-const CONNECT: Duration = Duration::from_millis(1500);
-
 /// A relay's answer may not be larger: some 5,000 mounts.
 const MAX_BODY: usize = 1 << 20;
 
@@ -197,6 +193,10 @@ async fn read(answer: &mut Response, body: &mut Vec<u8>, url: &str) -> Result<()
 fn contains(body: &[u8], text: &[u8]) -> bool {
     body.windows(text.len()).any(|window| window == text)
 }
+
+/// Connecting, and looking up the name before it, may not take longer. A first packet that is lost is
+/// sent again after a second (RFC 6298): that must be no reason to doubt a relay.
+const CONNECT: Duration = Duration::from_millis(1500);
 
 /// The two clients there are, for looks and feeds: one that can do TLS and one that needs no certificates to exist,
 /// since building the former fails in an image without any.
