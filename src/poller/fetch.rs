@@ -205,6 +205,10 @@ fn contains(body: &[u8], text: &[u8]) -> bool {
     body.windows(text.len()).any(|window| window == text)
 }
 
+/// Connecting, and looking up the name before it, may not take longer. A first packet that is lost is
+/// sent again after a second (RFC 6298): that must be no reason to doubt a relay.
+const CONNECT: Duration = Duration::from_millis(1500);
+
 /// The two clients there are, for looks and feeds: one that can do TLS and one that needs no certificates to exist,
 /// since building the former fails in an image without any.
 pub(super) fn client(tls: bool) -> Result<&'static Client, &'static str> {
@@ -219,7 +223,7 @@ pub(super) fn client(tls: bool) -> Result<&'static Client, &'static str> {
             .http1_only()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(1))
+            .connect_timeout(CONNECT)
             .pool_max_idle_per_host(0)
             .user_agent(concat!("icecast-balancer/", env!("CARGO_PKG_VERSION")))
             .dns_resolver(Resolver::default());
