@@ -13,7 +13,7 @@
 //! | `unlimited`                                    | not told           | unlimited       | unlimited                |
 //! | `NaN`                                          | not told           | unknown         | unlimited                |
 //! | nothing, `unknown`, `inf`, `1e308`, `1.5`, `0x1f`, `12abc` | not told | unknown       | unknown                  |
-//! | more than 2^53                                 | not told           | unknown         | unknown                  |
+//! | more than 2^32                                 | not told           | unknown         | unknown                  |
 //!
 //! A limit is unknown, too, where it is a number but the listeners beside it are not told, because
 //! nobody can say then how many of its slots are free.

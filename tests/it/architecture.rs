@@ -57,7 +57,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("http", &["admin", "fleet", "queue", "redirect", "select", "server"]),
     ("http_body_util", &["admin", "redirect", "server"]),
     ("humantime", &["config", "fleet"]),
-    ("hyper", &["admin", "redirect", "server"]),
+    ("hyper", &["admin", "poller", "redirect", "server"]),
     ("hyper_util", &["server"]),
     ("metrics", &["metrics"]),
     ("metrics_exporter_prometheus", &["metrics"]),
