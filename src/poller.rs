@@ -197,7 +197,7 @@ async fn look(
     let began = state.now();
     let look = begin_look(slots, &mounts, began);
     let seen = lag::within(poll.timeout, eye.look(server, poll.timeout)).await;
-    let seen = fairly(seen, server);
+    let seen = fairly(seen, server.stats.url.as_str());
     let now = state.now();
 
     slots.poll_duration.record(now.saturating_sub(began));
@@ -271,9 +271,8 @@ async fn look(
 }
 
 /// What a look saw. One that failed while we ourselves did not run says nothing of its relay.
-fn fairly(look: lag::Timed<Result<Seen, Failure>>, server: &Server) -> Result<Seen, Failure> {
-    let no_end =
-        || Err(Failure::timeout(format!("no whole answer from {} in time", server.stats.url)));
+fn fairly(look: lag::Timed<Result<Seen, Failure>>, url: &str) -> Result<Seen, Failure> {
+    let no_end = || Err(Failure::timeout(format!("no whole answer from {url} in time")));
     let seen = look.done.unwrap_or_else(no_end);
     match seen {
         Err(failure) if look.late > OUR_DELAY => Err(failure.our_own(look.late)),

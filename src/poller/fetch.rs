@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
 use crate::counters::PollResult;
 use crate::fleet::{Server, StatsSource};
@@ -68,6 +70,9 @@ const LOOKS_UNTIL_BEST: u32 = 30;
 
 /// A relay's answer may not be larger: some 5,000 mounts.
 const MAX_BODY: usize = 1 << 20;
+
+/// One of this size is read within a millisecond, whatever it says.
+const SMALL_BODY: usize = 16 * 1024;
 
 /// Nor may the head of one, which Icecast makes in 500 bytes. The HTTP client reads 408 KiB of a
 /// head, or 100 lines, before it gives up by itself.
@@ -156,7 +161,7 @@ async fn get(server: &Server, document: Document, timeout: Duration) -> Result<S
     if status != StatusCode::OK {
         return Err(Failure::status(status, &url, document));
     }
-    let report = document.parse(&body).map_err(|error| {
+    let report = parse(document, body).await.map_err(|error| {
         Failure::odd(PollResult::Malformed, format!("{url} is no statistics: {error}"))
     })?;
     Ok(Seen::Report { report, source: document.name() })
@@ -177,6 +182,22 @@ async fn ask(request: RequestBuilder) -> Result<Response, reqwest::Error> {
         }
         (sent, _) => sent,
     }
+}
+
+/// Reads a document; a large one on a thread of its own, since it may be made to take long and
+/// everything else that polls and operators need would wait. One at a time is enough for relays
+/// that mean well.
+async fn parse(document: Document, body: Vec<u8>) -> Result<Report, Malformed> {
+    static ONE: Semaphore = Semaphore::const_new(1);
+    if body.len() <= SMALL_BODY {
+        return document.parse(&body);
+    }
+    let turn = ONE.acquire().await;
+    let reading = spawn_blocking(move || {
+        let _until_read = turn;
+        document.parse(&body)
+    });
+    reading.await.unwrap_or_else(|error| Err(Malformed(format!("it cannot be read: {error}"))))
 }
 
 /// How long the lines of a head are, near enough.
@@ -269,7 +290,7 @@ impl Failure {
         Self { result: PollResult::Timeout, evidence: Evidence::Soft, why }
     }
 
-    fn odd(result: PollResult, why: String) -> Self {
+    pub(super) fn odd(result: PollResult, why: String) -> Self {
         Self { result, evidence: Evidence::Soft, why }
     }
 
@@ -284,6 +305,13 @@ impl Failure {
             _ => (PollResult::HttpStatus, "is this an Icecast server?"),
         };
         Self::odd(result, format!("{url} answers {status}; {remedy}"))
+    }
+
+    /// As of a relay that refuses connections.
+    #[cfg(test)]
+    pub(super) fn refused() -> Self {
+        let why = "Connection refused".to_owned();
+        Self { result: PollResult::Connect, evidence: Evidence::Hard, why }
     }
 
     /// What a failed exchange says. What would fail a listener too is hard evidence; what our own

@@ -1,6 +1,7 @@
 //! What the tests are told with: a balancer, relays and players.
 
 mod fleet;
+pub(crate) mod hostile;
 mod player;
 mod wire;
 
