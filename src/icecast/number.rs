@@ -1,4 +1,4 @@
-//! Numbers as relays write them: the table in the documentation of [`icecast`](super), as code.
+//! Numbers as relays write them: the table in `docs/relays.md`, as code.
 
 use super::Limit;
 

@@ -5,6 +5,7 @@ mod faults;
 mod hostile;
 mod looks;
 mod mounts;
+mod names;
 mod sources;
 mod stub;
 

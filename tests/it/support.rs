@@ -3,6 +3,7 @@
 mod fleet;
 pub(crate) mod hostile;
 mod player;
+pub(crate) mod private;
 mod wire;
 
 use std::net::SocketAddr;

@@ -35,7 +35,9 @@ enum Says {
     Body(fn() -> Vec<u8>),
     /// The first, and then the second for ever.
     Endless(fn() -> Vec<u8>, &'static [u8]),
-    /// The same, but one byte of it in a tenth of a second.
+    /// This, for ever, at what a network carries.
+    Flood(&'static [u8]),
+    /// This, but one byte of it in a tenth of a second.
     Dripping(&'static [u8]),
     /// A redirect to the trap.
     Redirect,
@@ -45,20 +47,34 @@ enum Says {
     Silence,
 }
 
-use Says::{Body, Dripping, Endless, External, Raw, Redirect, Silence};
+use Says::{Body, Dripping, Endless, External, Flood, Raw, Redirect, Silence};
 
 const HEAD: &[u8] = b"HTTP/1.0 200 OK\r\n\r\n";
 const MOUNT: &str = "<mount name='/saal1.ogg' listeners='1' max_listeners='9' active='1'/>";
+
+/// A chunk of 4 KiB less what it takes to be one.
+const CHUNK: [u8; 4096] = {
+    let mut chunk = [b'<'; 4096];
+    let (start, end) = (*b"FF9\r\n", *b"\r\n");
+    let mut at = 0;
+    while at < start.len() {
+        chunk[at] = start[at];
+        at += 1;
+    }
+    chunk[4094] = end[0];
+    chunk[4095] = end[1];
+    chunk
+};
 
 /// All of them, each with the result that it must have.
 pub(crate) const ACTS: &[Act] = &[
     act("silence", "timeout", Silence),
     act("one_byte_at_a_time", "timeout", Dripping(b"HTTP/1.0 200 OK\r\n\r\n<slots><slots><slots>")),
     act("a_trickled_status_line", "timeout", Dripping(b"HTTP/1.00000000000000000000000000000000")),
-    act("interim_answers_for_ever", "timeout", Endless(Vec::new, b"HTTP/1.1 100 Continue\r\n\r\n")),
+    act("interim_answers_for_ever", "timeout", Flood(b"HTTP/1.1 100 Continue\r\n\r\n")),
     act("a_body_for_ever", "too_large", Endless(ok, &[b'<'; 4096])),
     act("a_body_of_an_error_for_ever", "too_large", Endless(error, &[b'x'; 4096])),
-    act("chunks_for_ever", "too_large", Endless(chunked, b"8\r\n<slots/>\r\n")),
+    act("chunks_for_ever", "too_large", Endless(chunked, &CHUNK)),
     act("a_terabyte_announced", "too_large", Endless(terabyte, &[b' '; 4096])),
     act(
         "a_head_for_ever",
@@ -275,6 +291,13 @@ async fn say(to: &mut OwnedWriteHalf, says: Says, is_evil: bool, bytes: &[u8]) -
             std::future::pending().await
         }
         Silence if is_evil => std::future::pending().await,
+        Flood(bytes) if is_evil => {
+            let bytes = bytes.repeat(1 + 4096 / bytes.len());
+            loop {
+                to.write_all(&bytes).await?;
+                sleep(Duration::from_millis(1)).await;
+            }
+        }
         Endless(_, more) if is_evil => {
             to.write_all(bytes).await?;
             let more = more.repeat(1 + 4096 / more.len());
@@ -301,7 +324,7 @@ fn beginning(says: Says, trap: SocketAddr) -> Vec<u8> {
             let mount = MOUNT.replace("active='1'", "active='&x;'");
             [HEAD, entity.as_bytes(), &slots(&mount)].concat()
         }
-        Silence => Vec::new(),
+        Silence | Flood(_) => Vec::new(),
     }
 }
 
