@@ -72,8 +72,9 @@ const FRESH: Duration = Duration::from_secs(30);
 /// An answer older than this is used no more.
 const LASTS: Duration = Duration::from_secs(3_600);
 
-/// The longest wait for the name system.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The longest wait for the name system: less than a connection may take in all, so that a name
+/// that is not answered is told as such.
+const PATIENCE: Duration = Duration::from_millis(900);
 
 /// Questions under way at once, of all names: half of the threads that there are for such work.
 const QUESTIONS: usize = 256;
@@ -119,14 +120,18 @@ impl Resolver {
         let mut question = {
             let mut names = self.names();
             let known = names.entry(name.to_owned()).or_default();
-            if let Some((addresses, at)) = &known.good
-                && at.elapsed() < FRESH
-            {
-                return Ok(addresses.clone());
+            let age = known.good.as_ref().map(|(_, at)| at.elapsed());
+            if age.is_some_and(|age| age < FRESH) {
+                return known.usable();
             }
             // One that broke is closed without an answer.
             known.question.take_if(|question| question.answered.has_changed().is_err());
-            known.question.get_or_insert_with(|| self.question(name)).clone()
+            let question = known.question.get_or_insert_with(|| self.question(name)).clone();
+            if age.is_some_and(|age| age < LASTS) {
+                // The answer serves the next look; this one does not wait for it.
+                return known.usable();
+            }
+            question
         };
         // Whoever comes when a question has been waiting for long already does not wait again.
         let ends = question.since + PATIENCE;
@@ -175,10 +180,10 @@ impl Resolver {
     fn best(&self, name: &str, in_time: bool) -> io::Result<Vec<IpAddr>> {
         let names = self.names();
         let known = names.get(name);
-        if let Some((addresses, at)) = known.and_then(|known| known.good.as_ref())
-            && at.elapsed() < LASTS
+        if let Some(known) = known
+            && known.good.as_ref().is_some_and(|(_, at)| at.elapsed() < LASTS)
         {
-            return Ok(addresses.clone());
+            return known.usable();
         }
         match known.and_then(|known| known.trouble.as_ref()) {
             Some(Trouble::Internal(_)) => {
@@ -211,6 +216,12 @@ impl Resolver {
 }
 
 impl Known {
+    /// The last good addresses, whatever their age.
+    fn usable(&self) -> io::Result<Vec<IpAddr>> {
+        let addresses = self.good.as_ref().map(|(addresses, _)| addresses.clone());
+        addresses.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
     /// Takes what the name system answered for good, or says what is wrong with it.
     ///
     /// A name that means a private network from the beginning is the operator's word, who has a

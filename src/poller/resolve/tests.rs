@@ -58,7 +58,15 @@ fn parsed(addresses: &[&str]) -> Vec<IpAddr> {
     addresses.iter().map(|address| address.parse().expect("an address")).collect()
 }
 
+/// What the name means, once the name system has been asked again where that was due.
 async fn means(resolver: &Resolver) -> Vec<String> {
+    now_means(resolver).await;
+    sleep(Duration::from_millis(1)).await;
+    now_means(resolver).await
+}
+
+/// What a look is told at this moment.
+async fn now_means(resolver: &Resolver) -> Vec<String> {
     let addresses = resolver.addresses("relay.example").await.expect("an address");
     addresses.iter().map(ToString::to_string).collect()
 }
@@ -92,6 +100,20 @@ async fn the_last_good_address_serves_for_an_hour_whatever_becomes_of_the_name_s
         advance(FRESH * 2).await;
         assert_ne!(fails(&resolver).await, "");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_look_waits_for_a_name_whose_address_was_known() {
+    let (resolver, script) = resolver(&[Means(&[FIRST])]);
+    assert_eq!(means(&resolver).await, [FIRST]);
+    advance(FRESH).await;
+    let began = Instant::now();
+    for _ in 0..10 {
+        assert_eq!(now_means(&resolver).await, [FIRST]);
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(script.under_way.load(SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]
