@@ -4,19 +4,10 @@
 //! SHOUTcast tells, and all of them give the same [`Report`]. Nothing a relay sends is trusted: numbers are read leniently, one
 //! broken mount costs only itself, and a document that is not statistics is [`Malformed`].
 //!
-//! # How numbers are read
-//!
-//! | a relay writes                                 | listeners, clients | `max_listeners` | free slots of `load.xsl` |
-//! | ---------------------------------------------- | ------------------ | --------------- | ------------------------ |
-//! | `12`, ` 12 `, `012`, `+12`                     | 12                 | 12              | 12                       |
-//! | `-5`                                           | 0                  | unknown         | 0                        |
-//! | `unlimited`                                    | not told           | unlimited       | unlimited                |
-//! | `NaN`                                          | not told           | unknown         | unlimited                |
-//! | nothing, `unknown`, `inf`, `1e308`, `1.5`, `0x1f`, `12abc` | not told | unknown       | unknown                  |
-//! | more than 2^53                                 | not told           | unknown         | unknown                  |
-//!
-//! A limit is unknown, too, where it is a number but the listeners beside it are not told, because
-//! nobody can say then how many of its slots are free.
+//! How numbers are read stands in `docs/relays.md`, which a test holds against the code: too odd a
+//! number is as good as none, and none ends in a panic, a wrap-around or a slot too many. A limit
+//! is unknown, too, where it is a number but the listeners beside it are not told, because nobody
+//! can say then how many of its slots are free.
 //!
 //! # Which mounts are kept
 //!

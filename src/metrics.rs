@@ -12,7 +12,7 @@ use metrics_process::Collector;
 use crate::counters::{Histogram, Outcome, PROCESS, PollResult};
 use crate::fleet::{ServerState, WhenFull};
 use crate::player::Client;
-use crate::select::{Trust, Verdict, verdicts};
+use crate::select::{Reason, Trust, Verdict, verdicts};
 use crate::server::Connections;
 use crate::slots::{Moment, Presence};
 use crate::state::{MountView, Snapshot, State};
@@ -183,6 +183,9 @@ impl Sheet {
             let mounts = snapshot.mounts(id).zip(verdicts(snapshot, id, Client::ANY, now));
             for (mount, verdict) in mounts {
                 self.mount(snapshot, &stream.path, &mount, &verdict, now);
+                if verdict == Verdict::Passed(Reason::Guessed) {
+                    best = best.or(Some(Trust::Guess));
+                }
                 if let Verdict::Candidate(candidate) = verdict {
                     let trust = candidate.rank.trust;
                     best = Some(best.map_or(trust, |best| best.min(trust)));

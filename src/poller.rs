@@ -6,9 +6,12 @@
 mod feed;
 mod fetch;
 mod hold;
+mod lag;
 mod resolve;
+mod spread;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -28,8 +31,33 @@ use crate::waiting;
 use feed::Feed;
 use fetch::{Failure, Fetcher, Seen};
 
+/// Whoever can look at one relay.
+trait Eye: Send {
+    /// Looks once; may take `timeout`.
+    fn look(
+        &mut self,
+        server: &Server,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<Seen, Failure>> + Send;
+
+    /// What is odd about the relay though it answers well.
+    fn remark(&self, server: &Server) -> Option<String>;
+}
+
+/// Our timers being late by more, in sum, a look that fails says nothing of its relay.
+const OUR_DELAY: Duration = Duration::from_secs(1);
+
 /// Polls every server of whatever snapshot is in force, until `stop`.
 pub async fn run(state: Arc<State>, stop: CancellationToken) {
+    run_with(state, stop, |_| Fetcher::default()).await;
+}
+
+/// The same, with an eye for each server, which is named.
+async fn run_with<E: Eye + 'static>(
+    state: Arc<State>,
+    stop: CancellationToken,
+    eye: impl Fn(&str) -> E,
+) {
     let mut replacements = state.replacements();
     let mut tasks: Vec<Task> = Vec::new();
     let mut running = JoinSet::new();
@@ -42,7 +70,9 @@ pub async fn run(state: Arc<State>, stop: CancellationToken) {
                 continue;
             }
             let stop = stop.child_token();
-            let watching = watch_server(Arc::clone(&state), name, Arc::clone(&slots), stop.clone());
+            let eye = eye(&name);
+            let watching =
+                watch_server(Arc::clone(&state), name, Arc::clone(&slots), eye, stop.clone());
             running.spawn(watching);
             tasks.push(Task { slots, _stop: stop.drop_guard() });
         }
@@ -79,30 +109,48 @@ async fn watch_server(
     state: Arc<State>,
     name: String,
     slots: Arc<ServerSlots>,
+    mut eye: impl Eye,
     stop: CancellationToken,
 ) {
-    let mut fetcher = Fetcher::default();
     let feed = Feed::new(&name);
     let mut told_no_limit = false;
     let watching = async {
         let mut replacements = state.replacements();
+        let mut all_at_once = true;
         loop {
+            if all_at_once {
+                tokio::time::sleep(turn(&state, &name)).await;
+                replacements.mark_unchanged();
+                all_at_once = false;
+            }
             let snapshot = state.load_full();
             let Some(id) = snapshot.fleet.server_named(&name) else { return };
             let Some(server) = snapshot.fleet.servers.get(id) else { return };
             let began = Instant::now();
-            let report = look(&state, &snapshot, id, server, &slots, &mut fetcher, &feed).await;
+            let (evidence, report) =
+                look(&state, &snapshot, id, server, &slots, &mut eye, &feed).await;
             if let Some(report) = report
                 && !told_no_limit
             {
                 told_no_limit = tell_missing_limits(server, &snapshot, id, &report);
             }
+            let poll = &snapshot.fleet.poll;
+            if evidence == Evidence::Own {
+                // Nothing was learned, so that the look is still due.
+                tokio::time::sleep(poll.fast_interval.mul_f64(spread::jitter())).await;
+                continue;
+            }
             let mounts = snapshot.listed(id);
             tokio::select! {
-                () = until_due(&snapshot.fleet.poll, &slots, &mounts) => {}
-                () = feed.rung(began, snapshot.fleet.poll.fast_interval) => {}
+                () = until_due(poll, &slots, &mounts) => {}
+                () = feed.rung(began, poll.fast_interval) => {}
                 // A new configuration may have new mounts here: they are looked up at once.
-                changed = replacements.changed() => if changed.is_err() { return },
+                changed = replacements.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    all_at_once = true;
+                }
             }
         }
     };
@@ -113,36 +161,44 @@ async fn watch_server(
     }
 }
 
+/// How long the server of that name waits for its turn when all are to be looked at.
+fn turn(state: &State, name: &str) -> Duration {
+    let snapshot = state.load();
+    let place = snapshot.fleet.server_named(name).unwrap_or_default();
+    spread::turn(place, snapshot.fleet.servers.len())
+}
+
 /// Waits until the next look is due: an interval, or less from the moment that it would tell
 /// something that matters. To see that moment costs nothing, so it is looked for all the time.
 async fn until_due(poll: &Poll, slots: &ServerSlots, mounts: &[Listed<'_>]) {
     let ended = Instant::now();
-    // Spread by a tenth, so that the looks at many relays do not fall together.
-    let spread = 0.9 + 0.2 * fastrand::f64();
-    let interval = poll.interval.mul_f64(spread);
+    let jitter = spread::jitter();
+    let interval = poll.interval.mul_f64(jitter);
     loop {
-        tokio::time::sleep(poll.fast_interval.mul_f64(spread)).await;
+        tokio::time::sleep(poll.fast_interval.mul_f64(jitter)).await;
         if ended.elapsed() >= interval || matters(slots, mounts) {
             return;
         }
     }
 }
 
-/// One look, entered in the ledger. Returns what it saw, if it was good.
+/// One look, entered in the ledger. Returns what it says of the relay's health, and what it saw, if
+/// it was good.
 async fn look(
     state: &State,
     snapshot: &Snapshot,
     id: usize,
     server: &Server,
     slots: &ServerSlots,
-    fetcher: &mut Fetcher,
+    eye: &mut impl Eye,
     feed: &Feed,
-) -> Option<Report> {
+) -> (Evidence, Option<Report>) {
     let poll = &snapshot.fleet.poll;
     let mounts = snapshot.listed(id);
     let began = state.now();
     let look = begin_look(slots, &mounts, began);
-    let seen = fetcher.fetch(server, poll.timeout).await;
+    let seen = lag::within(poll.timeout, eye.look(server, poll.timeout)).await;
+    let seen = fairly(seen, server.stats.url.as_str());
     let now = state.now();
 
     slots.poll_duration.record(now.saturating_sub(began));
@@ -185,18 +241,21 @@ async fn look(
     }
     let (before, after) = slots.judge(evidence, now, rules);
     tell_change(server, before, after, seen.as_ref().err());
-    match seen {
+    let remark = eye.remark(server);
+    let report = match seen {
         Ok(Seen::Report { report, source }) => {
             waiting::usher(state, now);
             slots.note(|notes| {
                 notes.source = Some(source);
-                notes.trouble = None;
+                notes.trouble = remark;
                 notes.last_success_unix = Some(unix_now());
             });
             Some(report)
         }
         Err(failure) if evidence != Evidence::Full => {
-            slots.note(|notes| notes.trouble = Some(failure.to_string()));
+            let trouble = [Some(failure.to_string()), remark].into_iter().flatten();
+            let trouble = trouble.collect::<Vec<_>>().join("; ");
+            slots.note(|notes| notes.trouble = Some(trouble));
             None
         }
         Ok(Seen::Full) | Err(_) => {
@@ -208,6 +267,17 @@ async fn look(
             slots.note(|notes| notes.trouble = Some(trouble.to_owned()));
             None
         }
+    };
+    (evidence, report)
+}
+
+/// What a look saw. One that failed while we ourselves did not run says nothing of its relay.
+fn fairly(look: lag::Timed<Result<Seen, Failure>>, url: &str) -> Result<Seen, Failure> {
+    let no_end = || Err(Failure::timeout(format!("no whole answer from {url} in time")));
+    let seen = look.done.unwrap_or_else(no_end);
+    match seen {
+        Err(failure) if look.late > OUR_DELAY => Err(failure.our_own(look.late)),
+        seen => seen,
     }
 }
 
@@ -218,7 +288,7 @@ fn matters(slots: &ServerSlots, mounts: &[Listed<'_>]) -> bool {
     let in_doubt = match slots.health() {
         Health::Unknown | Health::Doubtful { .. } => true,
         Health::Down { good, .. } => good > 0,
-        Health::Up | Health::Recovering { .. } => false,
+        Health::Up | Health::Probation { .. } | Health::Recovering { .. } => false,
     };
     in_doubt || accounts.any(|account| account.reserved() > 0 || nearly_full(account))
 }

@@ -92,6 +92,8 @@ pub enum Reason {
     Down,
     /// Its server does not list it.
     Absent,
+    /// Nothing is known of its server for certain, and as many as a guess allows were just sent.
+    Guessed,
     /// It has no free slot.
     Full,
 }
@@ -147,14 +149,18 @@ fn assign_here<'a>(
     for _ in 0..TRIES {
         let chosen = pick(snapshot, stream, client, now, rng)?;
         let mount = snapshot.mounts(stream).nth(chosen.at).ok_or(Refusal::Offline)?;
-        if !take || take_slot(&mount, client) {
+        if !take || take_slot(&mount, client, now) {
             return Ok(mount);
         }
     }
     Err(Refusal::Full)
 }
 
-fn take_slot(mount: &MountView<'_>, client: Client) -> bool {
+fn take_slot(mount: &MountView<'_>, client: Client, now: Moment) -> bool {
+    let server = mount.server_slots;
+    if server.is_guess() && !server.trickle.take(mount.room(), now) {
+        return false;
+    }
     reserve(mount.server_slots, mount.slots, client.connections, mount.config.bitrate)
 }
 
@@ -239,6 +245,11 @@ pub fn judge(
     if standing.free.is_some_and(|free| free < client.connections) {
         return Verdict::Passed(Reason::Full);
     }
+    // One by one, as long as nobody knows who is there already.
+    let server = mount.server_slots;
+    if server.is_guess() && !server.trickle.allows(mount.room(), now) {
+        return Verdict::Passed(Reason::Guessed);
+    }
     let hold_back = standing.had_its_fill || mount.slots.stands_still();
     let trust = if hold_back { trust.max(Trust::Doubtful) } else { trust };
     let in_doubt = trust != Trust::Sure || mount.server_slots.misses_arrivals();
@@ -281,7 +292,7 @@ fn trust(snapshot: &Snapshot, mount: &MountView<'_>, now: Moment) -> Result<Trus
         Health::Unknown | Health::Down { hard: false, .. } => guess,
         // A mount that a reload has just added to a relay that is well: the next look tells.
         _ if unseen || mount.slots.presence() == Presence::Unknown => guess,
-        Health::Doubtful { hard: false, .. } => Ok(Trust::Doubtful),
+        Health::Doubtful { hard: false, .. } | Health::Probation { .. } => Ok(Trust::Doubtful),
         Health::Up | Health::Recovering { .. } if stale => Ok(Trust::Doubtful),
         Health::Up | Health::Recovering { .. } => Ok(Trust::Sure),
     }
@@ -382,7 +393,9 @@ fn heavier(refusal: Refusal, reason: Reason) -> Refusal {
     match (refusal, reason) {
         (Refusal::Full, _) | (_, Reason::Full | Reason::Draining) => Refusal::Full,
         (Refusal::Offline, _) | (_, Reason::Absent | Reason::Disabled) => Refusal::Offline,
-        (Refusal::Unreachable, Reason::Refusing | Reason::Down) => Refusal::Unreachable,
+        (Refusal::Unreachable, Reason::Refusing | Reason::Down | Reason::Guessed) => {
+            Refusal::Unreachable
+        }
     }
 }
 
@@ -394,6 +407,7 @@ impl fmt::Display for Reason {
             Self::Refusing => "refuses connections",
             Self::Down => "down",
             Self::Absent => "not listed by its relay",
+            Self::Guessed => "nothing is known: it gets few at a time",
             Self::Full => "full",
         })
     }

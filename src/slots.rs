@@ -7,10 +7,12 @@
 //! looks, of which each server has one at a time, write the rest.
 
 mod account;
+mod flaps;
 mod flow;
 mod health;
 mod pace;
 mod sync;
+mod trickle;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -24,6 +26,7 @@ use crate::icecast::{Activity, Limit, MountReport, Report};
 pub use account::{Account, Terms};
 pub use health::{Evidence, Health, Rules};
 pub use pace::Pace;
+pub use trickle::Trickle;
 
 /// A moment of the monotonic clock, as the time since the program began.
 pub type Moment = Duration;
@@ -37,6 +40,8 @@ pub struct ServerSlots {
     pub bandwidth: Account,
     /// How fast listeners are sent to it.
     pub pace: Pace,
+    /// How fast while nothing is known of it for certain.
+    pub trickle: Trickle,
     /// Looks at it, by result.
     pub polls: PollResults,
     /// How long they took.
@@ -64,7 +69,7 @@ pub struct ServerSlots {
 pub struct Notes {
     /// The statistics document in use.
     pub source: Option<&'static str>,
-    /// Why the last look failed; `None` after a good one.
+    /// Why the last look failed, or what is odd about one that did not.
     pub trouble: Option<String>,
     /// Time of day of the last good look, in seconds since 1970.
     pub last_success_unix: Option<f64>,
@@ -239,7 +244,8 @@ impl Totals {
 /// every source it lists, since Icecast counts both.
 fn clients_of(report: &Report) -> u64 {
     report.clients.unwrap_or_else(|| {
-        let listeners: u64 = report.mounts.iter().filter_map(|mount| mount.listeners).sum();
+        let listeners = report.mounts.iter().filter_map(|mount| mount.listeners);
+        let listeners = listeners.fold(0_u64, u64::saturating_add);
         let sources =
             report.mounts.iter().filter(|mount| mount.activity == Activity::Active).count();
         listeners.saturating_add(sources as u64)
@@ -262,6 +268,7 @@ impl ServerSlots {
             seats: Account::new(seats),
             bandwidth: Account::new(bandwidth),
             pace: Pace::default(),
+            trickle: Trickle::default(),
             polls: PollResults::default(),
             poll_duration: Histogram::new(&[
                 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0,
@@ -314,6 +321,12 @@ impl ServerSlots {
     /// Whether a look at it has ended, well or not.
     pub fn was_asked(&self) -> bool {
         self.asked.load(Relaxed)
+    }
+
+    /// Whether listeners who are sent there are sent on a guess: it is down, or no look at it has
+    /// ended well yet.
+    pub fn is_guess(&self) -> bool {
+        matches!(self.health(), Health::Unknown | Health::Down { .. }) || self.last_good().is_none()
     }
 
     /// When the last good look began; `None` if there was none.

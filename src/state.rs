@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::counters::{Counter, Outcomes, Totals};
 use crate::fleet::{Fleet, Headroom, Mount, Server, ServerId, Stream, StreamId};
@@ -101,6 +101,15 @@ pub struct MountView<'a> {
 }
 
 impl MountView<'_> {
+    /// The most listeners it may have, every limit it shares with others counted; `None`:
+    /// unlimited.
+    pub fn room(&self) -> Option<u64> {
+        let bits = self.server_slots.bandwidth.room();
+        let by_bandwidth = bits.and_then(|bits| bits.checked_div(self.config.bitrate));
+        let limits = [self.slots.seats.room(), self.server_slots.seats.room(), by_bandwidth];
+        limits.into_iter().flatten().min()
+    }
+
     /// Slots of this mount that can still be given away, every limit it shares with others
     /// counted; `None`: unlimited.
     pub fn free(&self) -> Option<u64> {

@@ -98,7 +98,7 @@ pub struct ServerStatus {
     pub url: String,
     /// `active`, `draining` or `disabled`, as configured.
     pub state: &'static str,
-    /// `up`, `doubtful`, `down`, `recovering` or `unknown`.
+    /// `up`, `doubtful`, `down`, `probation`, `recovering` or `unknown`.
     pub health: &'static str,
     /// Whether its numbers are believed.
     pub up: bool,
@@ -120,7 +120,7 @@ pub struct ServerStatus {
     pub redirected: u64,
     /// Listeners seen to arrive on its mounts, sent by us or not.
     pub arrived: u64,
-    /// Why its last look failed.
+    /// Why its last look failed, or what is odd about one that did not.
     pub trouble: Option<String>,
 }
 

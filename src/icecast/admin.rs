@@ -60,7 +60,7 @@ impl Source {
         match tag.name {
             b"listeners" => self.listeners = number::count(&tag.text()),
             b"max_listeners" => self.max_listeners = tag.text().into_owned(),
-            b"total_bytes_read" => self.bytes = number::count(&tag.text()),
+            b"total_bytes_read" => self.bytes = number::bytes(&tag.text()),
             b"stream_start" | b"stream_start_iso8601" => self.started = true,
             _ => {}
         }

@@ -52,7 +52,7 @@ pub struct Lines {
 const LONGEST_LINE: usize = 1024;
 
 /// Larger numbers are no counts.
-const MOST: u64 = 1 << 53;
+const MOST: u64 = 1 << 32;
 
 impl Lines {
     /// Reads the next piece and hands over what it told, in order.

@@ -1,13 +1,22 @@
-//! Numbers as relays write them: the table in the documentation of [`icecast`](super), as code.
+//! Numbers as relays write them: the table in `docs/relays.md`, as code.
 
 use super::Limit;
 
-/// More than this many listeners is no count but a fault.
-const MOST: i64 = 1 << 53;
+/// More than this many listeners is no count but a fault. Sums over all mounts of a relay stay far
+/// from where numbers end.
+const MOST_LISTENERS: i64 = 1 << 32;
+
+/// More bytes than this is a fault: metrics could not tell them apart.
+const MOST_BYTES: i64 = 1 << 53;
 
 /// Reads `listeners` or `clients`; `None` where the text is no believable count.
 pub(super) fn count(text: &str) -> Option<u64> {
-    integer(text).map(|number| number.max(0).unsigned_abs())
+    integer(text).filter(|number| *number <= MOST_LISTENERS).map(|n| n.max(0).unsigned_abs())
+}
+
+/// Reads the bytes that a source has sent; `None` where the text is no believable count.
+pub(super) fn bytes(text: &str) -> Option<u64> {
+    integer(text).filter(|number| *number <= MOST_BYTES).map(|n| n.max(0).unsigned_abs())
 }
 
 /// Reads `max_listeners`, which means something only beside a known count of `listeners`: a
@@ -16,8 +25,8 @@ pub(super) fn limit(text: &str, listeners: Option<u64>) -> Limit {
     if text.trim() == "unlimited" {
         return Limit::Unlimited;
     }
-    match (listeners, integer(text).map(u64::try_from)) {
-        (Some(_), Some(Ok(most))) => Limit::Listeners(most),
+    match (listeners, integer(text).filter(|number| *number >= 0).and_then(|_| count(text))) {
+        (Some(_), Some(most)) => Limit::Listeners(most),
         _ => Limit::Unknown,
     }
 }
@@ -32,7 +41,7 @@ pub(super) fn free(text: &str) -> Limit {
 }
 
 fn integer(text: &str) -> Option<i64> {
-    text.trim().parse().ok().filter(|number| *number <= MOST)
+    text.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -54,7 +63,7 @@ mod tests {
         "12abc",
         "1 2",
         "18446744073709551617",
-        "9007199254740993",
+        "4294967297",
     ];
 
     #[test]
@@ -62,7 +71,13 @@ mod tests {
         for text in ["12", " 12 ", "\n12\t", "012", "+12"] {
             assert_eq!(count(text), Some(12), "{text:?}");
         }
-        assert_eq!(count("9007199254740992"), Some(1 << 53));
+        assert_eq!(count("4294967296"), Some(1 << 32));
+    }
+
+    #[test]
+    fn a_source_may_have_sent_more_bytes_than_a_relay_has_listeners() {
+        assert_eq!(bytes("9007199254740992"), Some(1 << 53));
+        assert_eq!(bytes("9007199254740993"), None);
     }
 
     #[test]

@@ -43,7 +43,7 @@ fn mount_of_slots(tag: &Tag<'_>) -> Option<MountReport> {
         listeners,
         limit: number::limit(most.as_deref().unwrap_or_default(), listeners),
         activity: if active.as_deref() == Some("0") { Activity::Idle } else { Activity::Active },
-        bytes: bytes.as_deref().and_then(number::count),
+        bytes: bytes.as_deref().and_then(number::bytes),
     })
 }
 

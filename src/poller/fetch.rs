@@ -13,13 +13,16 @@ use std::time::Duration;
 use reqwest::header::USER_AGENT;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
 use crate::counters::PollResult;
 use crate::fleet::{Server, StatsSource};
 use crate::icecast::{self, Malformed, Report};
 use crate::slots::Evidence;
 
-use super::resolve::Resolver;
+use super::Eye;
+use super::resolve::{self, Resolver};
 
 /// Asks one relay, and remembers which of its documents answered.
 #[derive(Debug, Default)]
@@ -74,25 +77,18 @@ const BROWSER: &str = concat!("Mozilla/5.0 (icecast-balancer/", env!("CARGO_PKG_
 /// A relay's answer may not be larger: some 5,000 mounts.
 const MAX_BODY: usize = 1 << 20;
 
+/// One of this size is read within a millisecond, whatever it says.
+const SMALL_BODY: usize = 16 * 1024;
+
+/// Nor may the head of one, which Icecast makes in 500 bytes. The HTTP client reads 408 KiB of a
+/// head, or 100 lines, before it gives up by itself.
+const MAX_HEAD: usize = 16 * 1024;
+
 /// The beginning of what Icecast 2.4 says, with status 403, when `<limits><clients>` is reached.
 const FULL_TEXT: &[u8] = b"Icecast connection limit reached";
 
-impl Fetcher {
-    /// Looks once; ends within `timeout`.
-    pub(super) async fn fetch(
-        &mut self,
-        server: &Server,
-        timeout: Duration,
-    ) -> Result<Seen, Failure> {
-        match tokio::time::timeout(timeout, self.try_documents(server, timeout)).await {
-            Ok(seen) => seen,
-            Err(_) => {
-                Err(Failure::timeout(format!("no whole answer from {} in time", server.stats.url)))
-            }
-        }
-    }
-
-    async fn try_documents(&mut self, server: &Server, timeout: Duration) -> Result<Seen, Failure> {
+impl Eye for Fetcher {
+    async fn look(&mut self, server: &Server, timeout: Duration) -> Result<Seen, Failure> {
         let mut first_failure = None;
         self.looks = self.looks.wrapping_add(1);
         for document in self.candidates(server) {
@@ -115,6 +111,12 @@ impl Fetcher {
         }))
     }
 
+    fn remark(&self, server: &Server) -> Option<String> {
+        resolve::remark(server.stats.url.host_str()?)
+    }
+}
+
+impl Fetcher {
     fn candidates(&self, server: &Server) -> Vec<Document> {
         let mut documents = match server.stats.source {
             StatsSource::Slots => vec![Document::Slots, Document::Load],
@@ -155,6 +157,10 @@ async fn get(server: &Server, document: Document, timeout: Duration) -> Result<S
         request = request.header(USER_AGENT, BROWSER);
     }
     let mut answer = ask(request).await.map_err(|error| Failure::of(&error, &url))?;
+    if head_size(&answer) > MAX_HEAD {
+        let why = format!("the head of {url} has more than {} KiB", MAX_HEAD / 1024);
+        return Err(Failure::odd(PollResult::TooLarge, why));
+    }
     let status = answer.status();
     let mut body = Vec::new();
     let whole = read(&mut answer, &mut body, &url).await;
@@ -166,7 +172,7 @@ async fn get(server: &Server, document: Document, timeout: Duration) -> Result<S
     if status != StatusCode::OK {
         return Err(Failure::status(status, &url, document));
     }
-    let report = document.parse(&body).map_err(|error| {
+    let report = parse(document, body).await.map_err(|error| {
         Failure::odd(PollResult::Malformed, format!("{url} is no statistics: {error}"))
     })?;
     Ok(Seen::Report { report, source: document.name() })
@@ -187,6 +193,27 @@ async fn ask(request: RequestBuilder) -> Result<Response, reqwest::Error> {
         }
         (sent, _) => sent,
     }
+}
+
+/// Reads a document; a large one on a thread of its own, since it may be made to take long and
+/// everything else that polls and operators need would wait. One at a time is enough for relays
+/// that mean well.
+async fn parse(document: Document, body: Vec<u8>) -> Result<Report, Malformed> {
+    static ONE: Semaphore = Semaphore::const_new(1);
+    if body.len() <= SMALL_BODY {
+        return document.parse(&body);
+    }
+    let turn = ONE.acquire().await;
+    let reading = spawn_blocking(move || {
+        let _until_read = turn;
+        document.parse(&body)
+    });
+    reading.await.unwrap_or_else(|error| Err(Malformed(format!("it cannot be read: {error}"))))
+}
+
+/// How long the lines of a head are, near enough.
+fn head_size(answer: &Response) -> usize {
+    answer.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 /// Reads what follows the head into `body`, which keeps what came before a failure.
@@ -226,7 +253,7 @@ pub(super) fn client(tls: bool) -> Result<&'static Client, &'static str> {
             .connect_timeout(CONNECT)
             .pool_max_idle_per_host(0)
             .user_agent(concat!("icecast-balancer/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Resolver::default());
+            .dns_resolver(Resolver::shared());
         if !tls {
             builder = builder.tls_certs_only([]);
         }
@@ -274,11 +301,17 @@ impl Document {
 }
 
 impl Failure {
-    fn timeout(why: String) -> Self {
+    /// The same failure, which is our own fault: our timers were so late meanwhile.
+    pub(super) fn our_own(self, late: Duration) -> Self {
+        let why = format!("{}; but we ourselves did not run for {late:.1?}", self.why);
+        Self { evidence: Evidence::Own, why, ..self }
+    }
+
+    pub(super) fn timeout(why: String) -> Self {
         Self { result: PollResult::Timeout, evidence: Evidence::Soft, why }
     }
 
-    fn odd(result: PollResult, why: String) -> Self {
+    pub(super) fn odd(result: PollResult, why: String) -> Self {
         Self { result, evidence: Evidence::Soft, why }
     }
 
@@ -298,12 +331,20 @@ impl Failure {
         Self::odd(result, format!("{url} answers {status}; {remedy}"))
     }
 
+    /// As of a relay that refuses connections.
+    #[cfg(test)]
+    pub(super) fn refused() -> Self {
+        let why = "Connection refused".to_owned();
+        Self { result: PollResult::Connect, evidence: Evidence::Hard, why }
+    }
+
     /// What a failed exchange says. What would fail a listener too is hard evidence; what our own
     /// machine lacks is none.
     pub(super) fn of(error: &reqwest::Error, url: &str) -> Self {
         let mut cause: &dyn std::error::Error = error;
         let mut io = None;
         let mut certificate = false;
+        let mut too_large = false;
         while let Some(source) = cause.source() {
             cause = source;
             io = io.or_else(|| cause.downcast_ref::<io::Error>());
@@ -313,6 +354,8 @@ impl Failure {
                 Some(wrapped) => wrapped.downcast_ref::<rustls::Error>(),
                 None => cause.downcast_ref::<rustls::Error>(),
             };
+            let http = cause.downcast_ref::<hyper::Error>();
+            too_large |= http.is_some_and(hyper::Error::is_parse_too_large);
             certificate |= matches!(tls, Some(rustls::Error::InvalidCertificate(_)));
         }
         let why = format!("{url}: {cause}");
@@ -333,7 +376,11 @@ impl Failure {
             Some(io::ErrorKind::ConnectionRefused) => Evidence::Hard,
             _ => Evidence::Soft,
         };
-        let result = if error.is_connect() { PollResult::Connect } else { PollResult::Malformed };
+        let result = match (error.is_connect(), too_large) {
+            (true, _) => PollResult::Connect,
+            (false, true) => PollResult::TooLarge,
+            (false, false) => PollResult::Malformed,
+        };
         Self { result, evidence, why }
     }
 

@@ -1,3 +1,8 @@
+mod failing;
+mod flapping;
+mod hung;
+mod world;
+
 use std::time::Duration;
 
 use super::*;

@@ -4,10 +4,12 @@
 //! (`Doubtful`) may still serve, while one that refuses connections would refuse listeners too
 //! (`hard`) and gets none from the first refusal on.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::Moment;
+use super::flaps::Flaps;
+use super::{Moment, lock};
 
 /// How a relay is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,12 @@ pub enum Health {
         good: u32,
         /// It failed in a way that fails listeners too.
         hard: bool,
+    },
+    /// Was down, answers well again, but has come and gone too often: used when no sure relay has
+    /// room.
+    Probation {
+        /// When it came back.
+        since: Moment,
     },
     /// Was down, is well again, and is being filled gradually.
     Recovering {
@@ -67,22 +75,33 @@ pub struct Rules {
 
 /// A [`Health`] that requests read while its server's look replaces it.
 #[derive(Debug, Default)]
-pub(super) struct Cell(AtomicU64);
+pub(super) struct Cell {
+    packed: AtomicU64,
+    flaps: Mutex<Flaps>,
+}
 
 impl Health {
-    /// The health after one more look.
+    /// The health after one more look. A relay that comes back is on probation for so long.
     #[must_use]
-    pub fn after(self, evidence: Evidence, now: Moment, rules: Rules) -> Self {
+    pub fn after(self, evidence: Evidence, now: Moment, rules: Rules, probation: Duration) -> Self {
+        let back =
+            if rules.slow_start.is_zero() { Self::Up } else { Self::Recovering { since: now } };
         let hard = evidence == Evidence::Hard;
         match (evidence, self) {
             (Evidence::Own, health) => health,
             (Evidence::Soft, Self::Doubtful { .. }) if rules.hold => self,
+            (Evidence::Soft, Self::Recovering { .. } | Self::Probation { .. }) if rules.hold => {
+                Self::Doubtful { bad: 1, hard }
+            }
             (Evidence::Good | Evidence::Full, Self::Down { good, hard }) => {
                 match good.saturating_add(1) {
                     good if good < rules.rise => Self::Down { good, hard },
-                    _ if rules.slow_start.is_zero() => Self::Up,
-                    _ => Self::Recovering { since: now },
+                    _ if !probation.is_zero() => Self::Probation { since: now },
+                    _ => back,
                 }
+            }
+            (Evidence::Good | Evidence::Full, Self::Probation { since }) => {
+                if now.saturating_sub(since) < probation { self } else { back }
             }
             (Evidence::Good | Evidence::Full, Self::Recovering { since })
                 if now.saturating_sub(since) < rules.slow_start =>
@@ -90,9 +109,10 @@ impl Health {
                 Self::Recovering { since }
             }
             (Evidence::Good | Evidence::Full, _) => Self::Up,
-            (Evidence::Hard | Evidence::Soft, Self::Down { .. } | Self::Recovering { .. }) => {
-                Self::Down { good: 0, hard }
-            }
+            (
+                Evidence::Hard | Evidence::Soft,
+                Self::Down { .. } | Self::Probation { .. } | Self::Recovering { .. },
+            ) => Self::Down { good: 0, hard },
             (Evidence::Hard | Evidence::Soft, Self::Doubtful { bad, .. }) => {
                 Self::failed(bad.saturating_add(1), hard, rules)
             }
@@ -126,6 +146,7 @@ impl Health {
             Self::Up => "up",
             Self::Doubtful { .. } => "doubtful",
             Self::Down { .. } => "down",
+            Self::Probation { .. } => "probation",
             Self::Recovering { .. } => "recovering",
         }
     }
@@ -142,7 +163,7 @@ const VALUE: u64 = HARD - 1;
 
 impl Cell {
     pub(super) fn load(&self) -> Health {
-        let packed = self.0.load(Relaxed);
+        let packed = self.packed.load(Relaxed);
         let hard = packed & HARD != 0;
         let value = packed & VALUE;
         let count = u32::try_from(value).unwrap_or(u32::MAX);
@@ -151,6 +172,7 @@ impl Cell {
             2 => Health::Doubtful { bad: count, hard },
             3 => Health::Down { good: count, hard },
             4 => Health::Recovering { since: Duration::from_millis(value) },
+            5 => Health::Probation { since: Duration::from_millis(value) },
             _ => Health::Unknown,
         }
     }
@@ -164,15 +186,20 @@ impl Cell {
         rules: Rules,
     ) -> (Health, Health) {
         let before = self.load();
-        let after = before.after(evidence, now, rules);
+        let mut flaps = lock(&self.flaps);
+        let after = before.after(evidence, now, rules, flaps.probation(now));
+        if matches!(after, Health::Down { .. }) && !matches!(before, Health::Down { .. }) {
+            flaps.fell(now);
+        }
         let (kind, hard, value) = match after {
             Health::Unknown => (0, false, 0),
             Health::Up => (1, false, 0),
             Health::Doubtful { bad, hard } => (2, hard, u64::from(bad)),
             Health::Down { good, hard } => (3, hard, u64::from(good)),
             Health::Recovering { since } => (4, false, super::millis(since) & VALUE),
+            Health::Probation { since } => (5, false, super::millis(since) & VALUE),
         };
-        self.0.store((kind << KIND_BITS) | if hard { HARD } else { 0 } | value, Relaxed);
+        self.packed.store((kind << KIND_BITS) | if hard { HARD } else { 0 } | value, Relaxed);
         (before, after)
     }
 }
@@ -185,7 +212,9 @@ mod tests {
         Rules { rise: 2, fall: 3, slow_start: Duration::from_secs(30), hold: false };
 
     fn history(start: Health, looks: &[Evidence]) -> Health {
-        looks.iter().fold(start, |health, look| health.after(*look, Duration::from_secs(9), RULES))
+        looks.iter().fold(start, |health, look| {
+            health.after(*look, Duration::from_secs(9), RULES, Duration::ZERO)
+        })
     }
 
     #[test]
@@ -198,7 +227,7 @@ mod tests {
         let twice = history(Health::Up, &[Evidence::Soft; 2]);
         assert_eq!(twice, Health::Doubtful { bad: 2, hard: false });
         assert_eq!(
-            twice.after(Evidence::Soft, Duration::ZERO, RULES),
+            twice.after(Evidence::Soft, Duration::ZERO, RULES, Duration::ZERO),
             Health::Down { good: 0, hard: false }
         );
     }
@@ -213,7 +242,7 @@ mod tests {
     #[test]
     fn the_second_good_look_brings_a_down_relay_back_gradually() {
         let down = Health::Down { good: 0, hard: true };
-        let once = down.after(Evidence::Good, Duration::ZERO, RULES);
+        let once = down.after(Evidence::Good, Duration::ZERO, RULES, Duration::ZERO);
         assert_eq!(once, Health::Down { good: 1, hard: true });
         assert_eq!(
             history(once, &[Evidence::Good]),
@@ -231,7 +260,7 @@ mod tests {
     fn a_recovering_relay_is_up_when_slow_start_is_over() {
         let recovering = Health::Recovering { since: Duration::ZERO };
         let later = Duration::from_secs(30);
-        assert_eq!(recovering.after(Evidence::Good, later, RULES), Health::Up);
+        assert_eq!(recovering.after(Evidence::Good, later, RULES, Duration::ZERO), Health::Up);
     }
 
     #[test]
@@ -239,11 +268,11 @@ mod tests {
         let held = Rules { hold: true, ..RULES };
         let mut health = Health::Up;
         for _ in 0..10 {
-            health = health.after(Evidence::Soft, Duration::ZERO, held);
+            health = health.after(Evidence::Soft, Duration::ZERO, held, Duration::ZERO);
         }
         assert_eq!(health, Health::Doubtful { bad: 1, hard: false });
         for _ in 0..2 {
-            health = health.after(Evidence::Hard, Duration::ZERO, held);
+            health = health.after(Evidence::Hard, Duration::ZERO, held, Duration::ZERO);
         }
         assert_eq!(health, Health::Down { good: 0, hard: true });
     }
@@ -278,7 +307,7 @@ mod tests {
         for (second, look) in looks.into_iter().enumerate() {
             let now = Duration::from_secs(second as u64);
             assert_eq!(cell.load(), expected);
-            expected = expected.after(look, now, RULES);
+            expected = expected.after(look, now, RULES, Duration::ZERO);
             assert_eq!(cell.advance(look, now, RULES).1, expected);
         }
     }

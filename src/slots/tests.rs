@@ -579,3 +579,19 @@ proptest! {
         prop_assert_eq!(free(&told), free(&[(3, 3)]));
     }
 }
+
+proptest! {
+    #[test]
+    fn no_relay_talks_its_way_beyond_the_configured_limit(
+        told in prop::collection::vec((any::<u64>(), any::<u64>(), any::<Option<u64>>()), 1..20),
+    ) {
+        let account = Account::new(limited(100));
+        for (second, (seen, arrived, reported)) in told.into_iter().enumerate() {
+            let began = Duration::from_secs(second as u64);
+            account.mark(began);
+            account.observe(began, seen, arrived, reported, Duration::from_secs(5));
+            prop_assert!(account.room().is_some_and(|room| room <= 100));
+            prop_assert!(account.free().is_some_and(|free| free <= 100));
+        }
+    }
+}

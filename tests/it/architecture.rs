@@ -76,7 +76,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("http", &["admin", "fleet", "forwarded", "queue", "redirect", "select", "server"]),
     ("http_body_util", &["admin", "redirect", "server"]),
     ("humantime", &["config", "fleet", "logs"]),
-    ("hyper", &["admin", "redirect", "server"]),
+    ("hyper", &["admin", "poller", "redirect", "server"]),
     ("hyper_util", &["server"]),
     ("ipnet", &["network"]),
     ("libc", &["files"]),

@@ -2,6 +2,7 @@
 
 mod large_documents;
 mod live_feed;
+mod numbers;
 mod properties;
 mod writers;
 

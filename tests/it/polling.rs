@@ -1,8 +1,11 @@
 //! What the balancer learns from looking at relays, and what it makes of relays that fail.
 
+mod clocks;
 mod faults;
+mod hostile;
 mod looks;
 mod mounts;
+mod names;
 mod shoutcast;
 mod sources;
 mod stub;

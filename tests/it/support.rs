@@ -1,7 +1,9 @@
 //! What the tests are told with: a balancer, relays and players.
 
 mod fleet;
+pub(crate) mod hostile;
 mod player;
+pub(crate) mod private;
 mod wire;
 
 use std::net::SocketAddr;

@@ -194,9 +194,9 @@ fn damage() -> impl Strategy<Value = Damage> {
 
 /// Mounts of different names, of everything that a name may have in XML.
 fn listed() -> impl Strategy<Value = Vec<MountReport>> {
-    let limit = prop_oneof![Just(Unlimited), (0..1_u64 << 53).prop_map(Listeners)];
+    let limit = prop_oneof![Just(Unlimited), (0..1_u64 << 32).prop_map(Listeners)];
     let activity = prop_oneof![Just(Active), Just(Idle)];
-    let mount = ("/[\\PC\n\t\"'<>&\\\\]{0,30}", 0..1_u64 << 53, limit, activity)
+    let mount = ("/[\\PC\n\t\"'<>&\\\\]{0,30}", 0..1_u64 << 32, limit, activity)
         .prop_map(|(name, listeners, limit, activity)| mount(&name, listeners, limit, activity));
     prop::collection::vec(mount, 0..12).prop_map(|mut mounts| {
         let mut names = HashSet::new();

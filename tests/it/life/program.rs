@@ -91,6 +91,11 @@ impl Program {
         assert!(sent.expect("kill is installed").success(), "SIG{name} cannot be sent");
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for its end and returns the exit code, and how long that took.
     pub(crate) async fn end(&mut self) -> (Option<i32>, Duration) {
         let began = Instant::now();

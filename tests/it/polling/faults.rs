@@ -267,12 +267,12 @@ async fn bytes_that_are_not_http_are_malformed() {
 }
 
 #[tokio::test]
-async fn a_head_without_an_end_is_malformed() {
+async fn a_head_without_an_end_is_too_large() {
     let head = b"HTTP/1.0 200 OK\r\n".to_vec();
     let endless = [head, b"X-Header: evil\r\n".repeat(100_000)].concat();
     let stub = Stub::answering(endless).await;
     let balancer = Balancer::start(&stub.config(BUSY, STREAM)).await;
-    until_polled(&balancer, "malformed").await;
+    until_polled(&balancer, "too_large").await;
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Which relays are looked at, and how.
 
+use std::time::Duration;
+
 use crate::relay::Relay;
 use crate::support::{Balancer, eventually, servers};
 
@@ -8,7 +10,7 @@ use super::{BUSY, STREAM, relay, until_polled_again, watching};
 
 #[tokio::test]
 async fn one_relay_is_never_looked_at_twice_at_once() {
-    let stub = Stub::thinking().await;
+    let stub = Stub::thinking(Duration::from_millis(20)).await;
     let yaml = stub.config(BUSY, STREAM);
     let balancer = Balancer::start(&yaml).await;
     // Each new configuration asks for a look at once.

@@ -32,7 +32,7 @@ enum Way {
     /// The beginning, then a byte again and again.
     Dripping(Vec<u8>),
     /// Slots, after some thought.
-    Thinking,
+    Thinking(Duration),
 }
 
 const SLOTS: &[u8] = b"HTTP/1.0 200 OK\r\n\r\n<slots version=\"1\" clients=\"1\">\
@@ -47,8 +47,12 @@ impl Stub {
         Self::start(Way::Dripping(beginning)).await
     }
 
-    pub(super) async fn thinking() -> Self {
-        Self::start(Way::Thinking).await
+    pub(super) async fn thinking(time: Duration) -> Self {
+        Self::start(Way::Thinking(time)).await
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// A configuration with it as the only server, `r0`.
@@ -106,8 +110,8 @@ async fn answer(mut socket: TcpStream, way: Way, now: &AtomicUsize) -> io::Resul
                 sleep(Duration::from_millis(1)).await;
             }
         }
-        Way::Thinking => {
-            sleep(Duration::from_millis(20)).await;
+        Way::Thinking(time) => {
+            sleep(time).await;
             socket.write_all(SLOTS).await
         }
     }
