@@ -96,7 +96,9 @@ impl Balancer {
         let page = web::get(&self.at_admin("/metrics")).expect("metrics").body;
         let series = page.lines().filter_map(|line| line.strip_prefix(metric));
         let chosen = series.filter(|rest| rest.starts_with(['{', ' ']) && rest.contains(label));
-        chosen.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        chosen
+            .filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok())
+            .fold(0.0, |a, b| a + b)
     }
 
     /// Goes on reading what it prints, or stops.

@@ -208,8 +208,11 @@ impl Tally {
         self.failures.values().sum()
     }
 
-    /// Milliseconds within which this share of all redirects were answered.
+    /// Milliseconds within which this share of all redirects were answered; endless if none was.
     pub(crate) fn quantile(&self, share: f64) -> f64 {
+        if self.answers.is_empty() {
+            return f64::INFINITY;
+        }
         let mut all: Vec<f64> = self.answers.iter().map(|(_, took)| *took).collect();
         quantile(&mut all, share)
     }

@@ -1,9 +1,9 @@
 //! Many more players than can be served: how many are, how long do they wait, and how soon is it
 //! over?
 //!
-//! The balancer gets a twentieth of a core, so that the rest of the machine can ask ten times as
-//! much of it. Its accept queue is as long as ever, and so takes twenty times as long to be served;
-//! what is promised of time counts from there.
+//! The balancer gets a tenth of a core, so that the rest of the machine can ask ten times as much of
+//! it. Its accept queue is as long as ever, and so takes ten times as long to be served; what is
+//! promised of time counts from there.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use crate::station::{STREAM, Station, config};
 use crate::support::lab::Lab;
 use crate::verdict::Verdict;
 
-/// A twentieth of a core, in small portions.
-const QUOTA: Duration = Duration::from_millis(1);
+/// A tenth of a core, in small portions.
+const QUOTA: Duration = Duration::from_millis(2);
 const PERIOD: Duration = Duration::from_millis(20);
 
 /// What is offered, as a multiple of the peak.
@@ -93,6 +93,8 @@ fn measure(balancer: &Balancer, options: &Options, verdict: &mut Verdict) {
     let mut all: Vec<(f64, Vec<Offer>)> = OFFERS.iter().map(|times| (*times, Vec::new())).collect();
     for _ in 0..options.rounds.div_ceil(3) {
         for (times, offers) in &mut all {
+            // Long enough for some to have stood through the whole accept queue.
+            let length = length.max(queue(peak).mul_f64(1.5));
             let tally = play(peak * *times, length, Ending::Abrupt);
             let wait = queue(peak).div_f64(1.0 - QUIET) + BACK * 2;
             let after = play(peak * QUIET, wait, Ending::Patient);
@@ -107,15 +109,15 @@ fn measure(balancer: &Balancer, options: &Options, verdict: &mut Verdict) {
             offers.push(offer);
         }
     }
+    let median = |offers: &[Offer], figure: fn(&Offer) -> f64| {
+        quantile(&mut offers.iter().map(figure).collect::<Vec<_>>(), 0.5)
+    };
     // An overload may serve more than was thought to be the most.
-    let goodputs = all.iter().flat_map(|(_, offers)| offers.iter().map(|offer| offer.goodput));
+    let goodputs = all.iter().map(|(_, offers)| median(offers, |offer| offer.goodput));
     peak = goodputs.fold(peak, f64::max);
     let queue = queue(peak * GOODPUT);
     // Those who come afterwards stand behind it, and are served besides.
     let served = queue.div_f64(1.0 - QUIET);
-    let median = |offers: &[Offer], figure: fn(&Offer) -> f64| {
-        quantile(&mut offers.iter().map(figure).collect::<Vec<_>>(), 0.5)
-    };
     verdict.kept = true;
     let mut cells = Vec::new();
     for (times, offers) in &all {

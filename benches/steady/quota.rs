@@ -11,7 +11,8 @@ pub(crate) struct Quota {
 }
 
 impl Quota {
-    /// Lets a process have so much processor time in each `period`. An error says why that cannot
+    /// Lets a process have so much processor time in each `period`, and nothing else keep it from
+    /// that. An error says why that cannot
     /// be.
     pub(crate) fn set(process: u32, quota: Duration, period: Duration) -> Result<Self, String> {
         let (quota, period) = (quota.as_micros(), period.as_micros());
@@ -22,10 +23,14 @@ impl Quota {
             let limits = vec![
                 ("cpu.cfs_period_us", period.to_string()),
                 ("cpu.cfs_quota_us", quota.to_string()),
+                ("cpu.shares", "262144".to_owned()),
             ];
             (first.join(name), limits)
         } else {
-            (second.join(name), vec![("cpu.max", format!("{quota} {period}"))])
+            (
+                second.join(name),
+                vec![("cpu.max", format!("{quota} {period}")), ("cpu.weight", "10000".to_owned())],
+            )
         };
         let set = || -> io::Result<Self> {
             fs::create_dir(&group)?;

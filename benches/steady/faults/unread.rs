@@ -1,6 +1,9 @@
 //! A log that is written to a pipe which nobody reads any more.
 
+use std::time::Duration;
+
 use crate::balancer::Balancer;
+use crate::client::{Client, Ending, Rates};
 use crate::options::Options;
 use crate::station::{STREAM, Station, config};
 use crate::support::lab::Lab;
@@ -9,6 +12,11 @@ use super::{Fault, Finding};
 
 /// Bytes by which the balancer may grow meanwhile: its queues are bounded.
 const GROWTH: u64 = 32 * 1024 * 1024;
+
+/// How many players come in a second, and for how many seconds at most, until pipe and queues are
+/// full and lines are dropped.
+const FILLING: f64 = 5_000.0;
+const LONGEST: usize = 10;
 
 const DROPPED: &str = "icecast_balancer_log_lines_dropped_total";
 
@@ -30,6 +38,10 @@ impl Unread {
         let memory = balancer.memory();
         Ok(Self { balancer, memory: (memory, memory), _station: station })
     }
+
+    fn dropped(&self) -> f64 {
+        self.balancer.sum(DROPPED, "")
+    }
 }
 
 impl Fault for Unread {
@@ -39,6 +51,16 @@ impl Fault for Unread {
 
     fn begin(&mut self) {
         self.balancer.read_output(false);
+        let (rates, client) = (Rates { fresh: 0.0, kept: FILLING }, Client::new());
+        let before = self.dropped();
+        for _ in 0..LONGEST {
+            let (to, second) = (self.balancer.address(), Duration::from_secs(1));
+            // It is not measured what became of them; if they are not served, the next are not.
+            client.play(to, STREAM, rates, second, Ending::Abrupt);
+            if self.dropped() > before {
+                break;
+            }
+        }
     }
 
     fn end(&mut self) {
@@ -47,7 +69,7 @@ impl Fault for Unread {
     }
 
     fn findings(&self) -> Vec<Finding> {
-        let dropped = self.balancer.sum(DROPPED, "");
+        let dropped = self.dropped();
         let (before, most) = self.memory;
         let growth = most.saturating_sub(before);
         let mebibytes = growth as f64 / 1024.0 / 1024.0;
