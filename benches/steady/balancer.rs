@@ -86,19 +86,30 @@ impl Balancer {
 
     /// The value of the series that is written so; 0 if there is none.
     pub(crate) fn metric(&self, series: &str) -> f64 {
-        let page = web::get(&self.at_admin("/metrics")).expect("metrics").body;
+        let page = self.metrics();
         let value = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         value.and_then(|value| value.parse().ok()).unwrap_or(0.0)
     }
 
     /// The sum of a metric over the series in which this stands.
     pub(crate) fn sum(&self, metric: &str, label: &str) -> f64 {
-        let page = web::get(&self.at_admin("/metrics")).expect("metrics").body;
+        let page = self.metrics();
         let series = page.lines().filter_map(|line| line.strip_prefix(metric));
         let chosen = series.filter(|rest| rest.starts_with(['{', ' ']) && rest.contains(label));
         chosen
             .filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok())
             .fold(0.0, |a, b| a + b)
+    }
+
+    /// All metrics; none, and a word, if they are not told.
+    fn metrics(&self) -> String {
+        match web::get(&self.at_admin("/metrics")) {
+            Ok(page) => page.body,
+            Err(error) => {
+                eprintln!("  the balancer does not tell its metrics: {error}");
+                String::new()
+            }
+        }
     }
 
     /// Goes on reading what it prints, or stops.
