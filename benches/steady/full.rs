@@ -9,8 +9,10 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use crate::balancer::Balancer;
+use crate::machine::Moment;
 use crate::options::Options;
 use crate::quantile::quantile;
+use crate::rounds::PATIENCE;
 use crate::station::{STREAM, Station, config};
 use crate::support::lab::Lab;
 use crate::support::process::eventually;
@@ -68,7 +70,8 @@ pub(crate) fn run(lab: &Lab, options: &Options) -> Verdict {
     };
     // What is done for the first time costs more.
     round(FREE, &mut Answers::default());
-    for _ in 0..options.rounds {
+    for _ in 0..options.rounds * PATIENCE {
+        let before = Moment::now();
         let first = fastrand::bool();
         if first {
             redirected.push(round(FREE, &mut redirects));
@@ -77,11 +80,19 @@ pub(crate) fn run(lab: &Lab, options: &Options) -> Verdict {
         if !first {
             redirected.push(round(FREE, &mut redirects));
         }
+        if !options.noisy && before.besides(&[balancer.id()]).too_much() {
+            // Void: both of it are forgotten, but not what was answered.
+            refused.pop();
+            redirected.pop();
+        }
+        if refused.len() == options.rounds as usize {
+            break;
+        }
     }
     let mut ratios: Vec<f64> =
         refused.iter().zip(&redirected).map(|(full, free)| full / free).collect();
     let ratio = quantile(&mut ratios, 0.5);
-    let total = (REQUESTS * options.rounds as usize) as f64;
+    let total = refusals.statuses.values().sum::<usize>() as f64;
     let distinct = refusals.retry_after.len();
     let most = refusals.retry_after.values().max().copied().unwrap_or(0) as f64 / total;
     let not = |answers: &Answers, status| {
@@ -100,9 +111,14 @@ pub(crate) fn run(lab: &Lab, options: &Options) -> Verdict {
         with: format!("{:.1} µs a 503", quantile(&mut refused, 0.5)),
         ratio: format!("{ratio:.2} ({least:.2} – {highest:.2})"),
         failed: Some(failed),
-        promise: "a 503 costs no more processor time than a 302; `Retry-After` is spread"
-            .to_owned(),
-        kept: ratio <= COST && failed == 0 && distinct >= DISTINCT && most <= SHARE,
+        promise: format!(
+            "a 503 costs ≤ {COST} × the processor time of a 302; `Retry-After` is spread"
+        ),
+        kept: refused.len() == options.rounds as usize
+            && ratio <= COST
+            && failed == 0
+            && distinct >= DISTINCT
+            && most <= SHARE,
         notes: vec![format!(
             "{distinct} different `Retry-After`, the most frequent in {:.1} % of all",
             most * 100.0

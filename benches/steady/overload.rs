@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use crate::balancer::Balancer;
 use crate::client::{Client, Ending, Rates, Tally};
+use crate::machine::Moment;
 use crate::options::Options;
 use crate::quantile::quantile;
 use crate::quota::Quota;
+use crate::rounds::PATIENCE;
 use crate::station::{STREAM, Station, config};
 use crate::support::lab::Lab;
 use crate::verdict::Verdict;
@@ -52,7 +54,7 @@ pub(crate) fn run(lab: &Lab, options: &Options) -> Verdict {
     let mut verdict = Verdict {
         title: "more players than can be served",
         promise: format!(
-            "goodput ≥ {:.0} % of the peak; who is served waits ≤ the accept queue + {P99} × the \
+            "goodput ≥ {:.0} % of the peak, or of what is offered; who is served waits ≤ the accept queue + {P99} × the \
              quiet p99; quiet again ≤ the accept queue, with those behind it, + {} s",
             GOODPUT * 100.0,
             BACK.as_secs()
@@ -91,8 +93,13 @@ fn measure(balancer: &Balancer, options: &Options, verdict: &mut Verdict) {
     verdict.without =
         format!("{:.0}/s, p99 {p99:.0} ms, at half the peak of {peak:.0}/s", peak * QUIET);
     let mut all: Vec<(f64, Vec<Offer>)> = OFFERS.iter().map(|times| (*times, Vec::new())).collect();
-    for _ in 0..options.rounds.div_ceil(3) {
+    let rounds = options.rounds.div_ceil(3);
+    for _ in 0..rounds * PATIENCE {
         for (times, offers) in &mut all {
+            if offers.len() == rounds as usize {
+                continue;
+            }
+            let before = Moment::now();
             // Long enough for some to have stood through the whole accept queue.
             let length = length.max(queue(peak).mul_f64(1.5));
             let tally = play(peak * *times, length, Ending::Abrupt);
@@ -105,9 +112,17 @@ fn measure(balancer: &Balancer, options: &Options, verdict: &mut Verdict) {
                 p99: tally.quantile(0.99),
                 back: back_to_normal(&after, p99 * P99),
             };
-            eprintln!("  {times} ×: {offer:.1?}");
-            offers.push(offer);
+            let besides = before.besides(&[balancer.id()]);
+            let counts = options.noisy || !besides.too_much();
+            eprintln!("  {times} ×: {offer:.1?}; {besides}{}", if counts { "" } else { "; void" });
+            if counts {
+                offers.push(offer);
+            }
         }
+    }
+    if all.iter().any(|(_, offers)| offers.len() < rounds as usize) {
+        verdict.notes.push("too few rounds counted to say anything".to_owned());
+        return;
     }
     let median = |offers: &[Offer], figure: fn(&Offer) -> f64| {
         quantile(&mut offers.iter().map(figure).collect::<Vec<_>>(), 0.5)
@@ -130,10 +145,9 @@ fn measure(balancer: &Balancer, options: &Options, verdict: &mut Verdict) {
             "{times} × ({offered:.0}/s offered): {goodput:.0}/s served, p99 {waited:.0} ms, \
              quiet again after {back:.1} s"
         ));
-        verdict.kept &= goodput >= GOODPUT * peak
+        verdict.kept &= goodput >= GOODPUT * peak.min(offered)
             && waited <= P99 * p99 + queue.as_secs_f64() * 1000.0
-            && back <= (BACK + served).as_secs_f64()
-            && offered >= 0.9 * times * peak * GOODPUT;
+            && back <= (BACK + served).as_secs_f64();
     }
     verdict.with = cells.join(", ");
     verdict.notes.push(format!(

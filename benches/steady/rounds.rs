@@ -13,8 +13,8 @@ use crate::verdict::Verdict;
 /// Half come for the first time, half are on connections that stay.
 const RATES: Rates = Rates { fresh: 500.0, kept: 500.0 };
 
-/// A pair of rounds that did not count is played again, so often for each that is asked for.
-const PATIENCE: u32 = 4;
+/// What did not count is played again, so often for each time that is asked for.
+pub(crate) const PATIENCE: u32 = 4;
 
 /// One round.
 struct Round {
