@@ -89,6 +89,10 @@ pub(crate) fn run(lab: &Lab, options: &Options) -> Verdict {
             break;
         }
     }
+    let mut notes = Vec::new();
+    if refused.len() < options.rounds as usize {
+        notes.push("too few rounds counted to say anything".to_owned());
+    }
     let mut ratios: Vec<f64> =
         refused.iter().zip(&redirected).map(|(full, free)| full / free).collect();
     let ratio = quantile(&mut ratios, 0.5);
@@ -105,6 +109,10 @@ pub(crate) fn run(lab: &Lab, options: &Options) -> Verdict {
     };
     let failed = not(&refusals, 503) + not(&redirects, 302);
     let (least, highest) = (quantile(&mut ratios, 0.0), quantile(&mut ratios, 1.0));
+    notes.push(format!(
+        "{distinct} different `Retry-After`, the most frequent in {:.1} % of all",
+        most * 100.0
+    ));
     Verdict {
         title: "every slot is taken",
         without: format!("{:.1} µs a 302", quantile(&mut redirected, 0.5)),
@@ -119,10 +127,7 @@ pub(crate) fn run(lab: &Lab, options: &Options) -> Verdict {
             && failed == 0
             && distinct >= DISTINCT
             && most <= SHARE,
-        notes: vec![format!(
-            "{distinct} different `Retry-After`, the most frequent in {:.1} % of all",
-            most * 100.0
-        )],
+        notes,
     }
 }
 

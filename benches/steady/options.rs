@@ -13,7 +13,7 @@ use crate::Case;
 #[command(name = "cargo bench --bench steady --")]
 pub(crate) struct Options {
     /// How many pairs of rounds there are, quiet and with the fault; figures are medians.
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(2..))]
     pub(crate) rounds: u32,
 
     /// How long a round is, in seconds.
