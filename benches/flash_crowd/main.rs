@@ -23,7 +23,6 @@
 )]
 
 mod crowd;
-mod document;
 mod door;
 mod icecast;
 mod kernel;
@@ -35,6 +34,11 @@ mod scenario;
 mod station;
 mod story;
 mod table;
+
+#[path = "../shared/document.rs"]
+mod document;
+#[path = "../shared/quantile.rs"]
+mod quantile;
 
 /// What the end-to-end tests start programs with, and end them.
 #[path = "../../tests/e2e/support"]
@@ -63,6 +67,9 @@ use table::Row;
 /// Small enough for one machine, large enough for a policy to make mistakes.
 const RELAYS: usize = 8;
 const SLOTS_EACH: u64 = 50;
+
+/// Whose versions matter, and how each tells its own.
+const PROGRAMS: &[(&str, &str)] = &[("icecast2", "-v"), ("haproxy", "-v")];
 
 /// How long a program may take to start.
 const START_UP: Duration = Duration::from_secs(20);
@@ -105,8 +112,11 @@ fn compare(lab: &Lab, runtime: &Runtime, options: &Options) {
         tables.push_str(&table);
     }
     if options.write {
-        document::write_section("flash crowd", &format!("{}\n{tables}", document::circumstances()));
-        document::write_picture(&picture::draw(&pictured));
+        document::write_section(
+            "flash crowd",
+            &format!("{}\n{tables}", document::circumstances(PROGRAMS)),
+        );
+        document::write_picture("flash-crowd.svg", &picture::draw(&pictured));
     }
 }
 

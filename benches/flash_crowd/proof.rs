@@ -10,11 +10,11 @@ use crate::crowd::{Crowd, PATIENCE, What};
 use crate::document::{circumstances, write_section};
 use crate::door::{POLICIES, Policy};
 use crate::kernel::Trouble;
+use crate::quantile::quantile;
 use crate::scenario::rise;
 use crate::station::Station;
-use crate::story::quantile;
 use crate::support::lab::Lab;
-use crate::{RELAYS, SLOTS_EACH};
+use crate::{PROGRAMS, RELAYS, SLOTS_EACH};
 
 /// Everybody comes within so many milliseconds.
 const RISE: u64 = 3_000;
@@ -70,7 +70,7 @@ pub(crate) fn run(lab: &Lab, runtime: &Runtime, runs: u32, write: bool) -> ExitC
         let lines = proofs.lines.join("\n");
         let text = format!(
             "{}\n\n<details><summary>{verdict}</summary>\n\n```text\n{lines}\n```\n\n</details>",
-            circumstances()
+            circumstances(PROGRAMS)
         );
         write_section("proof", &text);
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::crowd::{Event, What};
+use crate::quantile::quantile;
 
 /// All that happened while one policy was in force.
 pub(crate) struct Story {
@@ -111,18 +112,6 @@ impl What {
             | Self::CutOff { .. } => false,
         }
     }
-}
-
-/// The middle value of a list, or another one; 0 of an empty one.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a place in a short list"
-)]
-pub(crate) fn quantile(values: &mut [f64], share: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let last = values.len().saturating_sub(1);
-    values.get((last as f64 * share).round() as usize).copied().unwrap_or(0.0)
 }
 
 /// The relays at one moment of a story.

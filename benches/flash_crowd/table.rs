@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::door::Policy;
+use crate::quantile::quantile;
 use crate::scenario::Scenario;
-use crate::story::{Figures, quantile};
+use crate::story::Figures;
 
 /// A policy and its runs.
 pub(crate) struct Row {

@@ -1,4 +1,4 @@
-//! Puts results where readers find them: a section of `docs/benchmarks.md`, and the picture.
+//! Puts results where readers find them: a section of `docs/benchmarks.md`, and pictures.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,14 @@ pub(crate) fn write_section(name: &str, text: &str) {
         .expect("docs/benchmarks.md can be written");
 }
 
-/// Writes the picture.
-pub(crate) fn write_picture(svg: &str) {
-    fs::write(docs().join("flash-crowd.svg"), svg).expect("docs/flash-crowd.svg can be written");
+/// Writes a picture.
+pub(crate) fn write_picture(name: &str, svg: &str) {
+    fs::write(docs().join(name), svg).expect("the picture can be written");
 }
 
-/// When, on what machine and with which programs.
-pub(crate) fn circumstances() -> String {
+/// When, on what machine and with which programs: each is named with the argument that makes it
+/// tell its version.
+pub(crate) fn circumstances(programs: &[(&str, &str)]) -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu
         .lines()
@@ -29,12 +30,14 @@ pub(crate) fn circumstances() -> String {
         .map_or("unknown processor", |(_, model)| model);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    let mut versions = String::new();
+    for (program, argument) in programs {
+        versions.extend(["; ", &first_line(program, &[argument])]);
+    }
     format!(
-        "Measured on {}: {model}, {cores} cores, Linux {}; {}; {}; icecast-balancer {} ({profile} build).",
+        "Measured on {}: {model}, {cores} cores, Linux {}{versions}; icecast-balancer {} ({profile} build).",
         first_line("date", &["-u", "+%F"]),
         first_line("uname", &["-r"]),
-        first_line("icecast2", &["-v"]),
-        first_line("haproxy", &["-v"]),
         env!("CARGO_PKG_VERSION"),
     )
 }

@@ -1,0 +1,203 @@
+//! Many more players than can be served: how many are, how long do they wait, and how soon is it
+//! over?
+//!
+//! The balancer gets a tenth of a core, so that the rest of the machine can ask ten times as much of
+//! it. Its accept queue is as long as ever, and so takes ten times as long to be served; what is
+//! promised of time counts from there.
+
+use std::time::Duration;
+
+use crate::balancer::Balancer;
+use crate::client::{Client, Ending, Rates, Tally};
+use crate::machine::Moment;
+use crate::options::Options;
+use crate::quantile::quantile;
+use crate::quota::Quota;
+use crate::rounds::PATIENCE;
+use crate::station::{STREAM, Station, config};
+use crate::support::lab::Lab;
+use crate::verdict::Verdict;
+
+/// A tenth of a core, in small portions.
+const QUOTA: Duration = Duration::from_millis(2);
+const PERIOD: Duration = Duration::from_millis(20);
+
+/// What is offered, as a multiple of the peak.
+const OFFERS: [f64; 4] = [1.0, 2.0, 5.0, 10.0];
+
+/// The load in which all is quiet, as a share of the peak.
+const QUIET: f64 = 0.5;
+
+/// What must still be served, as a share of the peak.
+const GOODPUT: f64 = 0.9;
+
+/// How many times the quiet p99 those may wait who are served, besides the accept queue.
+const P99: f64 = 5.0;
+
+/// After an overload all must be as before within so long, besides the accept queue.
+const BACK: Duration = Duration::from_secs(2);
+
+/// Connections that may wait to be accepted, as the balancer asks of the kernel.
+const ACCEPT_QUEUE: f64 = 4096.0;
+
+/// What was seen of one offer.
+#[derive(Debug)]
+struct Offer {
+    offered: f64,
+    goodput: f64,
+    p99: f64,
+    back: Duration,
+}
+
+/// Offers more and more.
+pub(crate) fn run(lab: &Lab, options: &Options) -> Verdict {
+    let mut verdict = Verdict {
+        title: "more players than can be served",
+        promise: format!(
+            "goodput ≥ {:.0} % of the peak, or of what is offered; who is served waits ≤ the accept queue + {P99} × the \
+             quiet p99; quiet again ≤ the accept queue, with those behind it, + {} s",
+            GOODPUT * 100.0,
+            BACK.as_secs()
+        ),
+        ..Verdict::default()
+    };
+    let station = Station::start(8, None);
+    let balancer = Balancer::start(lab, options, &config("", &station.urls(), &[STREAM]), &[]);
+    match Quota::set(balancer.id(), QUOTA, PERIOD) {
+        Ok(quota) => {
+            let limited = Limited { balancer, _quota: quota };
+            measure(&limited.balancer, options, &mut verdict);
+        }
+        Err(why) => verdict.notes.push(why),
+    }
+    verdict
+}
+
+/// The group can go only after its program: fields are dropped in this order.
+struct Limited {
+    balancer: Balancer,
+    _quota: Quota,
+}
+
+fn measure(balancer: &Balancer, options: &Options, verdict: &mut Verdict) {
+    let client = Client::new();
+    let play = |fresh, length, ending| {
+        let rates = Rates { fresh, kept: 0.0 };
+        client.play(balancer.address(), STREAM, rates, length, ending)
+    };
+    let length = options.length();
+    let mut peak = peak(&play, length);
+    until_answered(&play);
+    let quiet = play(peak * QUIET, length, Ending::Patient);
+    let p99 = quiet.quantile(0.99);
+    verdict.without =
+        format!("{:.0}/s, p99 {p99:.0} ms, at half the peak of {peak:.0}/s", peak * QUIET);
+    let mut all: Vec<(f64, Vec<Offer>)> = OFFERS.iter().map(|times| (*times, Vec::new())).collect();
+    let rounds = options.rounds.div_ceil(3);
+    for _ in 0..rounds * PATIENCE {
+        for (times, offers) in &mut all {
+            if offers.len() == rounds as usize {
+                continue;
+            }
+            let before = Moment::now();
+            // Long enough for some to have stood through the whole accept queue.
+            let length = length.max(queue(peak).mul_f64(1.5));
+            let tally = play(peak * *times, length, Ending::Abrupt);
+            let wait = queue(peak).div_f64(1.0 - QUIET) + BACK * 2;
+            let after = play(peak * QUIET, wait, Ending::Patient);
+            until_answered(&play);
+            let offer = Offer {
+                offered: tally.offered,
+                goodput: goodput(&tally, length),
+                p99: tally.quantile(0.99),
+                back: back_to_normal(&after, p99 * P99),
+            };
+            let besides = before.besides(&[balancer.id()]);
+            let counts = options.noisy || !besides.too_much();
+            eprintln!("  {times} ×: {offer:.1?}; {besides}{}", if counts { "" } else { "; void" });
+            if counts {
+                offers.push(offer);
+            }
+        }
+    }
+    if all.iter().any(|(_, offers)| offers.len() < rounds as usize) {
+        verdict.notes.push("too few rounds counted to say anything".to_owned());
+        return;
+    }
+    let median = |offers: &[Offer], figure: fn(&Offer) -> f64| {
+        quantile(&mut offers.iter().map(figure).collect::<Vec<_>>(), 0.5)
+    };
+    // An overload may serve more than was thought to be the most.
+    let goodputs = all.iter().map(|(_, offers)| median(offers, |offer| offer.goodput));
+    peak = goodputs.fold(peak, f64::max);
+    let queue = queue(peak * GOODPUT);
+    // Those who come afterwards stand behind it, and are served besides.
+    let served = queue.div_f64(1.0 - QUIET);
+    verdict.kept = true;
+    let mut cells = Vec::new();
+    for (times, offers) in &all {
+        let goodput = median(offers, |offer| offer.goodput);
+        let waited = median(offers, |offer| offer.p99);
+        let back = median(offers, |offer| offer.back.as_secs_f64());
+        let offered = median(offers, |offer| offer.offered);
+        cells.push(format!("{times} ×: {:.0} %", goodput / peak * 100.0));
+        verdict.notes.push(format!(
+            "{times} × ({offered:.0}/s offered): {goodput:.0}/s served, p99 {waited:.0} ms, \
+             quiet again after {back:.1} s"
+        ));
+        verdict.kept &= goodput >= GOODPUT * peak.min(offered)
+            && waited <= P99 * p99 + queue.as_secs_f64() * 1000.0
+            && back <= (BACK + served).as_secs_f64();
+    }
+    verdict.with = cells.join(", ");
+    verdict.notes.push(format!(
+        "at this rate the accept queue of {ACCEPT_QUEUE} is served within {:.1} s, and with those \
+         who come meanwhile within {:.1} s",
+        queue.as_secs_f64(),
+        served.as_secs_f64()
+    ));
+}
+
+/// How many can be served in a second: twice as many are offered until no more are served.
+fn peak(play: &impl Fn(f64, Duration, Ending) -> Tally, length: Duration) -> f64 {
+    let (mut rate, mut most) = (250.0, 0.0);
+    loop {
+        let served = goodput(&play(rate, length, Ending::Abrupt), length);
+        if served < most * 1.1 {
+            return most.max(served);
+        }
+        most = most.max(served);
+        rate *= 2.0;
+        until_answered(play);
+    }
+}
+
+/// How long a full accept queue takes at this rate.
+fn queue(rate: f64) -> Duration {
+    Duration::from_secs_f64(ACCEPT_QUEUE / rate)
+}
+
+/// Waits for an answer, which comes when everybody before is served: those who went home, too.
+fn until_answered(play: &impl Fn(f64, Duration, Ending) -> Tally) {
+    let ask = || play(1.0, Duration::from_millis(1), Ending::Patient);
+    assert!((0..10).any(|_| ask().failed() == 0), "the balancer answers nobody any more");
+}
+
+/// How many were answered in a second, as long as there was a second.
+fn goodput(tally: &Tally, length: Duration) -> f64 {
+    let in_time = tally
+        .answers
+        .iter()
+        .filter(|(due, took)| *due + Duration::from_secs_f64(took / 1000.0) <= length);
+    in_time.count() as f64 / length.as_secs_f64()
+}
+
+/// Since when nobody has had to wait longer than `normal` milliseconds any more, but for one in a
+/// hundred.
+fn back_to_normal(after: &Tally, normal: f64) -> Duration {
+    let mut slow: Vec<Duration> =
+        after.answers.iter().filter(|(_, took)| *took > normal).map(|(due, _)| *due).collect();
+    slow.sort();
+    let few = after.answers.len() / 100;
+    slow.len().checked_sub(few + 1).and_then(|at| slow.get(at)).copied().unwrap_or_default()
+}
