@@ -11,6 +11,7 @@
     clippy::string_slice,
     reason = "a test fails by panicking"
 )]
+#![allow(clippy::print_stdout, reason = "a test that measures shows what it measured")]
 
 #[path = "../../examples/relay/relay.rs"]
 mod relay;

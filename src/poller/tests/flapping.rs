@@ -128,7 +128,7 @@ async fn a_relay_that_comes_back_is_filled_along_the_line_of_slow_start() {
         for _ in 0..many {
             world.player().expect("there is room");
         }
-        let passed = (world.state.now() - since).as_secs_f64();
+        let passed = world.state.now().saturating_sub(since).as_secs_f64();
         let line = (passed / 30.0).clamp(0.1, 1.0) * 1_000.0;
         let admitted = back.listeners.load(SeqCst) as f64;
         if tick > 100 && world.health(0).label() == "recovering" {
