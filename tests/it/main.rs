@@ -24,6 +24,7 @@ mod demo_relay;
 mod feed;
 mod files;
 mod full_relay;
+mod fuzz;
 mod icecast;
 mod life;
 mod metrics;
