@@ -32,5 +32,6 @@ mod polling;
 mod redirect;
 mod reload;
 mod reload_under_load;
+mod supply_chain;
 mod the_2010_system;
 mod waiting;

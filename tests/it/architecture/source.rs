@@ -77,7 +77,7 @@ impl Source {
 }
 
 fn is_test(path: &str) -> bool {
-    path == "tests.rs" || path.ends_with("/tests.rs")
+    path == "tests.rs" || path.ends_with("/tests.rs") || path.contains("/tests/")
 }
 
 /// What follows each path that begins with `root`.
