@@ -9,8 +9,10 @@ fn server() -> ServerSlots {
 /// A report of `/x` with this activity and so many bytes sent.
 fn flowing(activity: Activity, bytes: Option<u64>) -> Report {
     let mut report = report(0, Limit::Unlimited);
-    report.mounts[0].activity = activity;
-    report.mounts[0].bytes = bytes;
+    for mount in &mut report.mounts {
+        mount.activity = activity;
+        mount.bytes = bytes;
+    }
     report
 }
 
