@@ -155,7 +155,8 @@ mod tests {
         let visitor = visitor(&recent, "192.0.2.1");
         recent.sent(visitor, 7, NOW);
         assert_eq!(recent.last(visitor, NOW + Duration::from_secs(9)), Some(7));
-        assert_eq!(recent.last(visitor, NOW + Duration::from_secs(11)), None);
+        assert_eq!(recent.last(visitor, NOW + Duration::from_millis(9_999)), Some(7));
+        assert_eq!(recent.last(visitor, NOW + Duration::from_secs(10)), None);
     }
 
     #[test]

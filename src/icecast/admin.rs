@@ -108,6 +108,12 @@ mod tests {
     }
 
     #[test]
+    fn a_source_tells_how_much_it_has_sent() {
+        let mount = mount_with("<total_bytes_read>4711</total_bytes_read>");
+        assert_eq!(mount.bytes, Some(4711));
+    }
+
+    #[test]
     fn a_source_that_has_not_started_is_idle() {
         assert_eq!(mount_with("<listeners>0</listeners>").activity, Activity::Idle);
     }
@@ -126,7 +132,10 @@ mod tests {
 
     #[test]
     fn the_relays_clients_are_counted_and_not_a_sources() {
-        let report = read("<clients>7</clients><source mount='/a'><clients>9</clients></source>");
+        let report = read(
+            "<clients>7</clients><connections>8</connections>\
+             <source mount='/a'><clients>9</clients></source>",
+        );
         assert_eq!(report.clients, Some(7));
         assert_eq!(read("<source mount='/a'></source>").clients, None);
     }

@@ -185,6 +185,12 @@ mod tests {
     }
 
     #[test]
+    fn what_is_neither_a_mount_nor_the_relay_is_passed_over() {
+        let text = b"EVENT global listeners 1\nEVENT x max_listeners 2\nEVENT /x clients 3\n";
+        assert_told(text, &[]);
+    }
+
+    #[test]
     fn the_lines_of_icecast_kh_are_passed_over() {
         let text =
             b"FLUSH\nNEW audio/mpeg /x\nEVENT /x listeners 1\nINFO full list end\nDELETE /x\n";

@@ -197,6 +197,8 @@ mod tests {
     fn a_tag_in_a_comment_or_in_cdata_is_none() {
         let document = "<?xml version='1.0'?><!DOCTYPE a><!-- <x/> > --><![CDATA[<y/>]]><a/>";
         assert_eq!(tags(document), [(Kind::Empty, "a".to_owned())]);
+        let close = "<!-- <x--><![CDATA[<y]]><!--><a/>";
+        assert_eq!(tags(close), [(Kind::Empty, "a".to_owned())]);
     }
 
     #[test]

@@ -128,6 +128,29 @@ mod tests {
     #[test]
     fn those_who_are_on_their_way_are_not_missing() {
         assert!(!story(|_| false, 20));
+        let mut crowd = Arrivals::default();
+        assert!((0..20).all(|at| !crowd.are_missing(at * 100, 0, second(at))));
+        assert!(crowd.are_missing(3_000, 0, second(30)));
+    }
+
+    #[test]
+    fn a_relay_that_is_looked_at_seldom_is_noticed_too() {
+        let mut arrivals = Arrivals::default();
+        let missing: Vec<_> =
+            (0..4).map(|turn| arrivals.are_missing(turn * 50, 0, second(turn * 15))).collect();
+        assert_eq!(missing, [false, false, false, true]);
+    }
+
+    #[test]
+    fn a_fifth_is_enough() {
+        let missing = |arrived| {
+            let mut arrivals = Arrivals::default();
+            arrivals.are_missing(0, 0, second(0));
+            arrivals.are_missing(100, 0, second(10));
+            arrivals.are_missing(100, arrived, second(30))
+        };
+        assert!(missing(19));
+        assert!(!missing(20));
     }
 
     #[test]
@@ -143,5 +166,17 @@ mod tests {
             arrivals.are_missing(at, 0, second(at));
         }
         assert!(!arrivals.are_missing(60, 0, second(700)));
+    }
+
+    #[test]
+    fn what_was_ten_minutes_ago_still_counts() {
+        let missing_at = |at| {
+            let mut arrivals = Arrivals::default();
+            arrivals.are_missing(0, 0, second(0));
+            arrivals.are_missing(30, 0, second(10));
+            arrivals.are_missing(30, 0, second(at))
+        };
+        assert!(missing_at(600));
+        assert!(!missing_at(601));
     }
 }

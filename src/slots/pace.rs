@@ -67,6 +67,13 @@ mod tests {
         let pace = Pace::default();
         let waits = waits(&pace, 1_000, Duration::from_secs(1));
         assert!(waits.iter().all(|wait| *wait <= LONGEST.as_millis() + 10), "{:?}", waits.last());
+        assert!(waits.last() >= Some(&LONGEST.as_millis()), "{:?}", waits.last());
         assert_eq!(pace.turn(100, Duration::from_secs(4), LONGEST), Duration::ZERO);
+    }
+    #[test]
+    fn the_last_moment_comes_after_every_other() {
+        let pace = Pace::default();
+        waits(&pace, 1_000, Duration::from_secs(1_000));
+        assert_eq!(waits(&pace, 1, Duration::MAX), [0]);
     }
 }

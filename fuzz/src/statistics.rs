@@ -1,0 +1,63 @@
+//! Statistics: whatever a relay sends, a report stays within its bounds and invents nothing.
+
+use std::collections::HashSet;
+
+use icecast_balancer::icecast::admin::admin;
+use icecast_balancer::icecast::slots::slots;
+use icecast_balancer::icecast::status_json::status_json as read_status_json;
+use icecast_balancer::icecast::{Limit, Malformed, MountReport, Report};
+
+/// Larger numbers are not counts.
+const MOST: u64 = 1 << 53;
+
+/// The output of `slots.xsl` or of `load.xsl`.
+pub fn slots_xml(body: &[u8]) {
+    check(slots, body, b"<mount");
+}
+
+/// `/admin/stats`.
+pub fn admin_xml(body: &[u8]) {
+    check(admin, body, b"<source");
+}
+
+/// `/status-json.xsl`.
+pub fn status_json(body: &[u8]) {
+    check(read_status_json, body, b"{");
+}
+
+/// Holds a parser to its promises. No mount can be without `marker` in the document.
+fn check(parse: fn(&[u8]) -> Result<Report, Malformed>, body: &[u8], marker: &[u8]) {
+    let result = parse(body);
+    match &result {
+        Ok(report) => {
+            assert_bounds(report);
+            let markers = body.windows(marker.len()).filter(|window| window == &marker).count();
+            let mounts = report.mounts.len();
+            assert!(mounts <= markers, "{mounts} mounts out of {markers} elements");
+        }
+        Err(Malformed(message)) => assert_sayable(message),
+    }
+    // White space around a document means nothing.
+    assert_eq!(parse(&[b" \n", body, b"\r\n"].concat()), result, "with white space around it");
+}
+
+/// Holds a report to what those who read it rely on.
+pub fn assert_bounds(report: &Report) {
+    let mut names = HashSet::new();
+    for mount in &report.mounts {
+        let MountReport { name, listeners, limit, bytes, activity: _ } = mount;
+        assert!(name.starts_with('/') && name.len() <= 1024, "an odd name: {name:?}");
+        assert!(names.insert(name), "{name:?} is told twice");
+        let limit = if let Limit::Listeners(most) = limit { *most } else { 0 };
+        let numbers = [listeners.unwrap_or(0), bytes.unwrap_or(0), limit];
+        assert!(numbers.iter().all(|number| *number <= MOST), "no count: {mount:?}");
+    }
+    assert!(report.mounts.len() <= 20_000);
+    assert!(report.clients.is_none_or(|clients| clients <= MOST));
+}
+
+/// A message goes into logs and onto the status page, and may quote a little of the document.
+fn assert_sayable(message: &str) {
+    assert!(message.len() < 1_000, "a novel of {} bytes", message.len());
+    assert!(!message.contains(char::is_control), "control characters: {message:?}");
+}

@@ -1,0 +1,115 @@
+//! The corpora of the fuzz targets: whatever was once worth trying must hold on every run.
+
+// What the targets check is written once, for them and for here.
+#[path = "../../fuzz/src/lib.rs"]
+#[allow(unreachable_pub, reason = "it is the library of another crate, too")]
+mod checks;
+
+use std::fs;
+use std::panic::catch_unwind;
+use std::path::Path;
+
+use icecast_balancer::icecast::{Activity, Limit, MountReport, Report};
+
+/// Holds the program to its promises for one input.
+type Check = fn(&[u8]);
+
+/// Every target with the function that it calls.
+const TARGETS: &[(&str, Check)] = &[
+    ("admin_xml", checks::statistics::admin_xml),
+    ("config", checks::config::config),
+    ("feed", checks::feed::feed),
+    ("query", checks::redirect::query),
+    ("redirect", checks::redirect::head),
+    ("slots_xml", checks::statistics::slots_xml),
+    ("status_json", checks::statistics::status_json),
+];
+
+/// More would make the tests slow and the repository large.
+const MOST_FILES: usize = 300;
+const MOST_BYTES: u64 = 8 * 1024;
+
+fn folder(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(name)
+}
+
+/// The names in a folder without their extensions, in order.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let name = |path: std::path::PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    let mut names: Vec<_> = entries.map(name).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn every_input_of_the_corpora_holds() {
+    for (target, check) in TARGETS {
+        let corpus = folder("corpus").join(target);
+        let mut count = 0;
+        for entry in fs::read_dir(&corpus).unwrap() {
+            let path = entry.unwrap().path();
+            let input = fs::read(&path).unwrap();
+            assert!(input.len() as u64 <= MOST_BYTES, "{} is too large", path.display());
+            // Its message has been printed by then; this says which input it was.
+            assert!(catch_unwind(|| check(&input)).is_ok(), "{}", path.display());
+            count += 1;
+        }
+        assert!((10..=MOST_FILES).contains(&count), "{count} inputs for {target}");
+    }
+}
+
+#[test]
+fn every_target_has_its_corpus_and_is_tried_here() {
+    let here: Vec<_> = TARGETS.iter().map(|(target, _)| *target).collect();
+    assert_eq!(names(&folder("fuzz_targets")), here);
+    assert_eq!(names(&folder("corpus")), here);
+    let manifest = fs::read_to_string(folder("Cargo.toml")).unwrap();
+    for target in here {
+        assert!(manifest.contains(&format!("name = \"{target}\"\n")), "{target} is not built");
+    }
+}
+
+/// Whether a check notices what it is told.
+fn is_noticed(check: impl FnOnce() + std::panic::UnwindSafe) -> bool {
+    catch_unwind(check).is_err()
+}
+
+#[test]
+fn a_location_that_was_not_configured_would_be_noticed() {
+    let check = |location: &'static str, query: Option<&'static str>| {
+        let bases = ["http://relay.example.org:8000/a".to_owned()];
+        is_noticed(move || checks::redirect::assert_configured(location, &bases, query))
+    };
+    assert!(!check("http://relay.example.org:8000/a", None));
+    assert!(!check("http://relay.example.org:8000/a?x=1", Some("x=1")));
+    for forged in [
+        "http://evil.example.org/a",
+        "https://relay.example.org:8000/a",
+        "http://relay.example.org:8001/a",
+        "http://relay.example.org:8000/b",
+        "http://relay.example.org:8000/a?x=2",
+        "http://relay.example.org:8000/a?x=1\r\nSet-Cookie: y",
+        "http://relay.example.org:8000/a#x",
+    ] {
+        assert!(check(forged, Some("x=1")), "{forged}");
+    }
+}
+
+#[test]
+fn a_report_out_of_bounds_would_be_noticed() {
+    let mount = |name: &str, listeners| MountReport {
+        name: name.to_owned(),
+        listeners: Some(listeners),
+        limit: Limit::Unknown,
+        activity: Activity::Active,
+        bytes: None,
+    };
+    let check = |mounts: Vec<MountReport>| {
+        is_noticed(move || checks::statistics::assert_bounds(&Report { clients: None, mounts }))
+    };
+    assert!(!check(vec![mount("/a", 1), mount("/b", 1)]));
+    assert!(check(vec![mount("/a", 1), mount("/a", 1)]));
+    assert!(check(vec![mount("a", 1)]));
+    assert!(check(vec![mount("/a", (1 << 53) + 1)]));
+}
