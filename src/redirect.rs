@@ -136,21 +136,6 @@ pub fn answer_head(
     }
 }
 
-/// The answer to a request's head, without a socket: what a player with this address is told, all
-/// that follows from it included, but for the pause that draws out a crowd. `None` if the player
-/// would be held until a slot frees.
-pub fn answer_head(
-    state: &State,
-    head: &Parts,
-    address: IpAddr,
-    rng: &mut fastrand::Rng,
-) -> Option<Answer> {
-    match decide(state, head, address, rng) {
-        Step::Told(reply) | Step::Paced(reply, _) => Some(reply.into_answer(head, rng)),
-        Step::Waits(_) => None,
-    }
-}
-
 /// What becomes of a request.
 enum Step {
     /// It is answered at once.

@@ -1,7 +1,7 @@
 //! Requests: a `Location` is always one that was configured for the stream that was asked for, with
 //! the request's query string and nothing else of the request.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use hyper::body::Body;
 use icecast_balancer::config::source::Sources;
 use icecast_balancer::fleet::compile::compile;
 use icecast_balancer::fleet::{Fallback, StreamId};
+use icecast_balancer::forwarded::Peer;
 use icecast_balancer::icecast::{Activity, Limit, MountReport, Report};
 use icecast_balancer::redirect::answer_head;
 use icecast_balancer::slots::{Evidence, Rules, begin_look, record};
@@ -146,7 +147,7 @@ fn parse(bytes: &[u8]) -> Option<(String, Parts)> {
 
 fn ask(head: &Parts, chance: usize) -> Response<impl Body<Data: AsRef<[u8]>> + use<>> {
     let mut rng = fastrand::Rng::with_seed(chance as u64);
-    let peer = IpAddr::from(Ipv4Addr::new(192, 0, 2, 1));
+    let peer = Peer::of_socket(SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 4711)));
     answer_head(&STATE, head, peer, &mut rng).expect("nobody waits where nothing is full")
 }
 
