@@ -123,7 +123,7 @@ impl Sums {
                 self.played += 1;
                 self.sent(story, relay);
             }
-            Fate::Refused(relay, _) | Fate::Unanswered(relay) => {
+            Fate::Refused(relay, _) | Fate::Unanswered(relay, _) => {
                 self.unserved += 1;
                 self.sent(story, relay);
                 self.is_explained(story, relay);
@@ -151,7 +151,9 @@ impl Sums {
         if story.took > SETTLE {
             self.late += 1;
         } else {
-            self.broken.push(format!("not served, without a fault: {story:?}"));
+            let before: Vec<_> =
+                self.faults.iter().rev().take(LATELY).map(|fault| fault.told(story.at)).collect();
+            self.broken.push(format!("not served, without a fault: {story:?}, after {before:?}"));
         }
     }
 

@@ -206,7 +206,7 @@ fn flash_crowd(stage: &Stage) -> String {
             .entry(match story.fate {
                 Fate::Played(_) => "played",
                 Fate::Refused(..) => "refused by a relay",
-                Fate::Unanswered(_) => "not answered by a relay",
+                Fate::Unanswered(..) => "not answered by a relay",
                 Fate::TurnedAway(_) => "turned away",
                 Fate::DoorShut(_) => "not answered by us",
             })

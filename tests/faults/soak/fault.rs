@@ -142,6 +142,14 @@ impl Fault {
         if self.kind == Kind::Crowd { 60 } else { 0 }
     }
 
+    /// What it was, and how long before or after the moment `at` it began, for people.
+    pub(super) fn told(&self, at: Instant) -> String {
+        let (kind, relay) = (self.kind, self.relay);
+        let before = at.saturating_duration_since(self.began).as_secs_f64();
+        let after = self.began.saturating_duration_since(at).as_secs_f64();
+        format!("{kind:?} of r{relay} {:.1} s before", before - after)
+    }
+
     /// Whether somebody who asked `at` that moment must not be sent to the relay at `address`.
     pub(super) fn forbids(&self, sent_to: &str, at: Instant) -> bool {
         // An interval of looks, a look in vain, or the two seconds of a reload; and a busy machine.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::balancer::Balancer;
 
-/// From this length on, the slope is judged and not only told: below, it is the noise of warming up.
+/// From this length on, growth is judged and not only told: below, it is the noise of warming up.
 const JUDGED_FROM: Duration = Duration::from_secs(20 * 60);
 
 /// What memory may grow by in an hour, in MiB.
@@ -72,7 +72,7 @@ impl Trend {
                 (smallest(first, of).unwrap_or(0), smallest(last, of).unwrap_or(0));
             write!(text, "\n{what}: at least {before} in the first third, {after} in the last")
                 .unwrap();
-            if after > before + more {
+            if length >= JUDGED_FROM && after > before + more {
                 broken.push(format!("{what} grow from {before} to {after}"));
             }
         }

@@ -16,8 +16,8 @@ pub(crate) enum Fate {
     Played(String),
     /// This relay answered something else.
     Refused(String, u16),
-    /// This relay did not answer.
-    Unanswered(String),
+    /// This relay did not answer, for this reason.
+    Unanswered(String, String),
     /// The door answered something else than a redirect.
     TurnedAway(u16),
     /// The door did not answer.
@@ -111,6 +111,6 @@ fn wish(path: &str) -> (Fate, Option<std::net::TcpStream>) {
     match head() {
         Ok((200, stream)) => (Fate::Played(relay), Some(stream)),
         Ok((status, _)) => (Fate::Refused(relay, status), None),
-        Err(_) => (Fate::Unanswered(relay), None),
+        Err(error) => (Fate::Unanswered(relay, error.to_string()), None),
     }
 }
