@@ -146,3 +146,16 @@ fn a_reservation_ends_in_time_however_many_looks_there_were() {
         }
     }
 }
+
+#[test]
+fn a_listener_is_reckoned_once() {
+    let ledger = Ledger::new(UNLIMITED, limited(9));
+    ledger.saw(ledger.begin(at(9.0)), 0);
+    assert!(ledger.reserve());
+    let look = ledger.begin(at(10.0));
+    assert!(ledger.reserve());
+    ledger.saw(look, 1);
+    assert_eq!(ledger.mount.seats.reserved(), 1, "the first has arrived");
+    ledger.saw(ledger.begin(at(10.5)), 1);
+    assert_eq!(ledger.mount.seats.reserved(), 1, "the second is still on the way");
+}
