@@ -323,10 +323,12 @@ impl ServerSlots {
         self.asked.load(Relaxed)
     }
 
-    /// Whether listeners who are sent there are sent on a guess: it is down, or no look at it has
-    /// ended well yet.
+    /// Whether listeners who are sent there are sent on a guess: it is down, or looks at it have
+    /// ended and none of them well. Before the first has ended, the ledger alone decides: it ends in
+    /// a moment, and a restart must not refuse those who come in it.
     pub fn is_guess(&self) -> bool {
-        matches!(self.health(), Health::Unknown | Health::Down { .. }) || self.last_good().is_none()
+        let is_down = matches!(self.health(), Health::Down { .. });
+        self.was_asked() && (is_down || self.last_good().is_none())
     }
 
     /// When the last good look began; `None` if there was none.
