@@ -33,6 +33,7 @@ mod metrics;
 mod panics;
 mod polling;
 mod redirect;
+mod reliability;
 mod reload;
 mod reload_under_load;
 mod supply_chain;
