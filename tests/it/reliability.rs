@@ -53,7 +53,8 @@ fn rows() -> Vec<Vec<String>> {
     let text = fs::read_to_string(root().join("docs/reliability.md")).unwrap();
     let is_promise = |line: &&str| {
         let number = line.strip_prefix("| R").map(|rest| rest.split(' ').next().unwrap_or(""));
-        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+        number
+            .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
     };
     text.lines().filter(is_promise).map(cells).collect()
 }
