@@ -7,5 +7,6 @@
 
 pub mod config;
 pub mod feed;
+pub mod forwarded;
 pub mod redirect;
 pub mod statistics;

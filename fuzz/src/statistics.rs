@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use icecast_balancer::icecast::admin::admin;
+use icecast_balancer::icecast::shoutcast::{ONLY_MOUNT, seven, statistics};
 use icecast_balancer::icecast::slots::slots;
 use icecast_balancer::icecast::status_json::status_json as read_status_json;
 use icecast_balancer::icecast::{Limit, Malformed, MountReport, Report};
@@ -23,6 +24,18 @@ pub fn admin_xml(body: &[u8]) {
 /// `/status-json.xsl`.
 pub fn status_json(body: &[u8]) {
     check(read_status_json, body, b"{");
+}
+
+/// What a SHOUTcast shows: `/statistics` of version 2, or `/7.html` of version 1.
+pub fn shoutcast(body: &[u8]) {
+    check(statistics, body, b"<STREAMPATH");
+    check(seven, body, b"<");
+    let Ok(report) = seven(body) else { return };
+    let names: Vec<_> = report.mounts.iter().map(|mount| mount.name.as_str()).collect();
+    assert!(names.is_empty() || names == [ONLY_MOUNT], "more than its only stream: {names:?}");
+    // The title is the last, and anybody who plays something writes it.
+    let forged = [body, b"</body><BODY>1,1,1,1,1,1,x<body>2,0,2,2,2,2,x"].concat();
+    assert_eq!(seven(&forged), Ok(report), "a title changes the numbers");
 }
 
 /// Holds a parser to its promises. No mount can be without `marker` in the document.

@@ -67,9 +67,15 @@ pub fn seven(body: &[u8]) -> Result<Report, Malformed> {
     Ok(listing.into_report(None))
 }
 
+/// What the values stand behind.
+const BODY: &[u8] = b"<body>";
+
 /// Listeners, status and limit; the peak stands between the latter.
 fn values(text: &str) -> Option<[&str; 3]> {
-    let (_, inside) = text.split_once("<body>").or_else(|| text.split_once("<BODY>"))?;
+    // The first, in whatever case: another may stand in the title.
+    let is_body = |tag: &[u8]| tag.eq_ignore_ascii_case(BODY);
+    let begin = text.as_bytes().windows(BODY.len()).position(is_body)?;
+    let inside = text.get(begin + BODY.len()..)?;
     let mut values = inside.splitn(7, ',');
     let found = [values.next()?, values.next()?, values.nth(1)?];
     // Seven there are, or it is another page; the first of them are numbers.
@@ -193,6 +199,8 @@ mod tests {
             let expected = vec![one("/;", 10, Limit::Listeners(100))];
             assert_eq!(page(&format!("10,1,20,100,9,128,{title}")), Ok(expected), "{title}");
         }
+        let capitals = seven(b"<BODY>10,1,20,100,9,128,<body>1,1,1,1,1,1,x</BODY>").unwrap();
+        assert_eq!(capitals.mounts[0].listeners, Some(10));
         let no_text = seven(b"<body>10,1,20,100,9,128,\xff\xfe</body>").unwrap();
         assert_eq!(no_text.mounts[0].listeners, Some(10));
     }

@@ -9,6 +9,8 @@ use std::fs;
 use std::panic::catch_unwind;
 use std::path::Path;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
+use icecast_balancer::forwarded::{Introduction, Origin, Peer};
 use icecast_balancer::icecast::{Activity, Limit, MountReport, Report};
 
 /// Holds the program to its promises for one input.
@@ -19,8 +21,11 @@ const TARGETS: &[(&str, Check)] = &[
     ("admin_xml", checks::statistics::admin_xml),
     ("config", checks::config::config),
     ("feed", checks::feed::feed),
+    ("forwarded", checks::forwarded::forwarded),
+    ("proxy_header", checks::forwarded::proxy_header),
     ("query", checks::redirect::query),
     ("redirect", checks::redirect::head),
+    ("shoutcast", checks::statistics::shoutcast),
     ("slots_xml", checks::statistics::slots_xml),
     ("status_json", checks::statistics::status_json),
 ];
@@ -112,4 +117,48 @@ fn a_report_out_of_bounds_would_be_noticed() {
     assert!(check(vec![mount("/a", 1), mount("/a", 1)]));
     assert!(check(vec![mount("a", 1)]));
     assert!(check(vec![mount("/a", (1 << 53) + 1)]));
+}
+
+#[test]
+fn to_believe_a_forged_word_would_be_noticed() {
+    let peer = Peer::of_socket("127.0.0.1:4711".parse().unwrap());
+    let check = |list: &'static str, address: &'static str, https| {
+        let headers = [("x-forwarded-for", list), ("x-forwarded-proto", "https, http")];
+        let headers = headers
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let found = Origin { address: address.parse().unwrap(), https };
+        is_noticed(|| checks::forwarded::assert_told(found, peer, &HeaderMap::from_iter(headers)))
+    };
+    assert!(!check("9.9.9.9, 198.51.100.7, 10.0.0.2", "198.51.100.7", false));
+    assert!(!check("9.9.9.9, unknown", "127.0.0.1", false));
+    for (list, address, https) in [
+        ("9.9.9.9, 198.51.100.7", "9.9.9.9", false),
+        ("9.9.9.9, unknown", "9.9.9.9", false),
+        ("198.51.100.7", "127.0.0.1", false),
+        ("198.51.100.7, 10.0.0.2", "10.0.0.2", false),
+        ("10.0.0.1, 10.0.0.2", "10.0.0.2", false),
+        ("198.51.100.7", "192.0.2.1", false),
+        ("198.51.100.7", "::ffff:198.51.100.7", false),
+        ("198.51.100.7", "198.51.100.7", true),
+    ] {
+        assert!(check(list, address, https), "{address} in {list}");
+    }
+}
+
+#[test]
+fn a_proxy_header_that_is_misread_would_be_noticed() {
+    const LINE: &[u8] = b"PROXY TCP4 192.0.2.1 198.51.100.1 56324 80\r\n";
+    let frame = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], b"\xc0\0\x02\x01abcd\xdc\x04\0P"];
+    for header in [LINE, &frame.concat()] {
+        let told = |length, source: &str, https| {
+            let told = Introduction { length, source: source.parse().ok(), https };
+            is_noticed(|| checks::forwarded::assert_introduced(told, header))
+        };
+        let length = header.len();
+        assert!(!told(length, "192.0.2.1:56324", false));
+        assert!(told(length - 1, "192.0.2.1:56324", false));
+        assert!(told(length, "192.0.2.2:56324", false));
+        assert!(told(length, "192.0.2.1:80", false));
+        assert!(told(length, "192.0.2.1:56324", true));
+    }
 }
