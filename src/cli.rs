@@ -1,6 +1,7 @@
 //! The command line: what was typed, as types.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -39,6 +40,17 @@ pub enum Command {
     ///
     /// Every problem of every file is reported at once. Exit code: 0 if all are valid, 2 if not.
     Check(Check),
+    /// Tell what a change of the configuration would do
+    ///
+    /// Servers, streams, mounts and settings that differ, and each stream's capacity before and
+    /// after. Exit code: 0 if nothing differs, 1 if something does, 2 if a configuration is bad.
+    Diff(Diff),
+    /// Play a crowd against a configuration, without relays and in no time
+    ///
+    /// Who listens where, and who is refused, with the selection and the ledger that answer
+    /// players. Exit code: 0 if nobody was refused, 1 if somebody was, 2 if the configuration or the
+    /// plan is bad.
+    Simulate(Simulate),
 }
 
 /// The arguments of `serve`.
@@ -100,6 +112,77 @@ pub struct Check {
     /// How problems are reported
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub format: ReportFormat,
+}
+
+/// The arguments of `diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// The configuration as it is: a file or a directory
+    pub old: PathBuf,
+
+    /// The configuration as it would be: a file or a directory
+    pub new: PathBuf,
+
+    /// How the difference is told
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: TableFormat,
+}
+
+/// The arguments of `simulate`.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("crowd").required(true).args(["arrivals", "curve"])))]
+pub struct Simulate {
+    /// The configuration: a file, or a directory whose *.yaml are read as one
+    #[arg(short, long, value_name = "PATH", default_value = "balancer.yaml")]
+    pub config: PathBuf,
+
+    /// How many listeners arrive, evenly over --within
+    #[arg(long, value_name = "N", requires = "within")]
+    pub arrivals: Option<u64>,
+
+    /// How long the arrivals take, such as 60s or 10m
+    #[arg(long, value_name = "T", value_parser = humantime::parse_duration)]
+    pub within: Option<Duration>,
+
+    /// The stream that all arrivals are for; may be given more than once. Without it: all streams
+    #[arg(long, value_name = "PATH", conflicts_with = "curve")]
+    pub stream: Vec<String>,
+
+    /// Who arrives when: a CSV file with the columns time, arrivals and, if wanted, stream
+    ///
+    /// A time is a time of day (20:05 or 20:05:30) or how long after the beginning (90s). So many
+    /// arrive from this time to the next one in the file; a line without a stream is for all.
+    #[arg(long, value_name = "FILE.csv")]
+    pub curve: Option<PathBuf>,
+
+    /// Let a server get no more listeners from a time on, such as vienna@20:05 or vienna@90s
+    #[arg(long, value_name = "SERVER@T")]
+    pub drain: Vec<String>,
+
+    /// Let a server die at a time; its listeners ask again within five seconds
+    #[arg(long, value_name = "SERVER@T")]
+    pub kill: Vec<String>,
+
+    /// How long listeners stay on average. Without it they stay to the end
+    #[arg(long, value_name = "T", value_parser = humantime::parse_duration)]
+    pub stay: Option<Duration>,
+
+    /// Where chance begins: the same number comes out the same
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// How the outcome is told
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: TableFormat,
+}
+
+/// How tables are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// As text.
+    Human,
+    /// As JSON.
+    Json,
 }
 
 /// How log lines look.

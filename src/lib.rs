@@ -8,7 +8,8 @@
 //! - Who gets the next listener, and who waits: [`select`], [`waiting`].
 //! - What is shown: [`metrics`], [`status`].
 //! - What runs: [`poller`], [`reload`], [`server`], [`redirect`], [`admin`].
-//! - What puts it together: [`app`], [`cli`].
+//! - What plays a crowd through in no time: [`simulate`].
+//! - What puts it together: [`app`], [`cli`], [`commands`].
 //!
 //! ARCHITECTURE.md tells why, and a test keeps the arrows pointing one way.
 
@@ -40,6 +41,8 @@ pub mod poller;
 pub mod redirect;
 pub mod reload;
 pub mod server;
+pub mod simulate;
 
 pub mod app;
 pub mod cli;
+pub mod commands;

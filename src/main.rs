@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use icecast_balancer::app::{App, Runtimes};
-use icecast_balancer::cli::{Arguments, Check, Command, LogFormat, ReportFormat, Serve};
+use icecast_balancer::cli::{Arguments, Command, LogFormat, Serve};
+use icecast_balancer::commands::{self, BAD_CONFIG, Done, FAILED};
 use icecast_balancer::logs::{AccessLog, Log, Style, panics};
 use icecast_balancer::problem::Problems;
 use icecast_balancer::reload::{self, ReloadHandle};
@@ -16,9 +17,6 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 use tracing::{error, info, warn};
-
-const BAD_CONFIG: u8 = 2;
-const FAILED: u8 = 1;
 
 /// How long the end of the program waits for what is still to be written of its logs. Who reads it
 /// may have stopped.
@@ -31,8 +29,22 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
         Command::Serve(serve) => run(&serve),
-        Command::Check(arguments) => check(&arguments),
+        Command::Check(arguments) => finish(&commands::check(&arguments, is_terminal())),
+        Command::Diff(arguments) => finish(&commands::diff(&arguments, is_terminal())),
+        Command::Simulate(arguments) => finish(&commands::simulate(&arguments, is_terminal())),
     }
+}
+
+/// Prints what a command has to say.
+fn finish(done: &Done) -> ExitCode {
+    // A reader that has gone changes nothing of what was found out.
+    drop(io::stdout().write_all(done.text.as_bytes()));
+    complain(&done.complaint);
+    ExitCode::from(done.code)
+}
+
+fn is_terminal() -> bool {
+    io::stdout().is_terminal()
 }
 
 fn run(arguments: &Serve) -> ExitCode {
@@ -210,36 +222,6 @@ fn tell_systemd(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
         warn!(%error, "cannot tell systemd");
     }
-}
-
-fn check(arguments: &Check) -> ExitCode {
-    let mut valid = String::new();
-    let mut all = Vec::new();
-    for path in &arguments.files {
-        match reload::load_once(path) {
-            Ok(loaded) => {
-                valid.extend([format!("{}: valid\n", path.display())]);
-                let warnings = &loaded.fleet.warnings;
-                valid.extend(warnings.iter().map(|warning| format!("warning: {warning}\n")));
-            }
-            Err(problems) => all.extend(problems.iter().cloned()),
-        }
-    }
-    let problems = Problems::of(all);
-    let report = match (&problems, arguments.format) {
-        (Some(problems), ReportFormat::Human) => problems.human(io::stdout().is_terminal()),
-        (Some(problems), ReportFormat::Json) => problems.json(),
-        (Some(problems), ReportFormat::Github) => problems.github(),
-        (None, ReportFormat::Json) => "[]".to_owned(),
-        (None, _) => String::new(),
-    };
-    let mut text = if arguments.format == ReportFormat::Human { valid } else { String::new() };
-    if !report.is_empty() {
-        text.extend([report.as_str(), "\n"]);
-    }
-    // A reader that has gone is no problem of the configuration.
-    drop(io::stdout().write_all(text.as_bytes()));
-    if problems.is_none() { ExitCode::SUCCESS } else { ExitCode::from(BAD_CONFIG) }
 }
 
 fn report_at_start(arguments: &Serve, log: &Log, problems: &Problems) {

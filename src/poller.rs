@@ -23,7 +23,7 @@ use crate::counters::PollResult;
 use crate::fleet::{Poll, Server, ServerState};
 use crate::icecast::{Activity, Limit, Report};
 use crate::slots::{
-    Account, Evidence, Health, Listed, Rules, ServerSlots, begin_look, record, record_heard,
+    Evidence, Health, Listed, Rules, ServerSlots, begin_look, record, record_heard, wants_look,
 };
 use crate::state::{Snapshot, State};
 use crate::waiting;
@@ -176,7 +176,7 @@ async fn until_due(poll: &Poll, slots: &ServerSlots, mounts: &[Listed<'_>]) {
     let interval = poll.interval.mul_f64(jitter);
     loop {
         tokio::time::sleep(poll.fast_interval.mul_f64(jitter)).await;
-        if ended.elapsed() >= interval || matters(slots, mounts) {
+        if ended.elapsed() >= interval || wants_look(slots, mounts) {
             return;
         }
     }
@@ -278,28 +278,6 @@ fn fairly(look: lag::Timed<Result<Seen, Failure>>, url: &str) -> Result<Seen, Fa
     match seen {
         Err(failure) if look.late > OUR_DELAY => Err(failure.our_own(look.late)),
         seen => seen,
-    }
-}
-
-/// Whether a look now would tell something that matters: whether those who were sent have arrived,
-/// whether somebody left a relay that is nearly full, whether one in doubt is well.
-fn matters(slots: &ServerSlots, mounts: &[Listed<'_>]) -> bool {
-    let mut accounts = mounts.iter().map(|mount| &mount.slots.seats).chain([&slots.seats]);
-    let in_doubt = match slots.health() {
-        Health::Unknown | Health::Doubtful { .. } => true,
-        Health::Down { good, .. } => good > 0,
-        Health::Up | Health::Probation { .. } | Health::Recovering { .. } => false,
-    };
-    in_doubt || accounts.any(|account| account.reserved() > 0 || nearly_full(account))
-}
-
-/// Under a tenth is free: a leaver's slot will be wanted.
-fn nearly_full(account: &Account) -> bool {
-    match (account.free(), account.room()) {
-        (Some(free), Some(room)) => free < room.div_ceil(10),
-        // Without a limit that is known, and shut: its relay refuses even looks.
-        (Some(free), None) => free == 0,
-        (None, _) => false,
     }
 }
 

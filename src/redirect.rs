@@ -28,8 +28,7 @@ use crate::player::Refusal;
 use crate::queue::Place;
 use crate::select::{Decision, assign};
 use crate::server::{Answer, Bounds, Descriptors, Service, Shed};
-use crate::slots::Moment;
-use crate::state::{MountView, Snapshot, State};
+use crate::state::{Snapshot, State};
 
 use reply::Reply;
 use request::Ask;
@@ -213,7 +212,7 @@ fn decide(
             if take {
                 mount.redirects.increment();
                 state.recent.sent(visitor, mount.config.server, now);
-                pause = turn(snapshot, &mount, now);
+                pause = mount.turn(snapshot.fleet.balance.settle, now);
             }
             Reply::Found(with_query(mount.config.location(ask.client.https), ask.query))
         }
@@ -233,17 +232,6 @@ fn decide(
         outcomes.of(outcome).increment();
     }
     if pause.is_zero() { Step::Told(reply) } else { Step::Paced(reply, pause) }
-}
-
-/// No player is held back longer for its turn, whatever `settle` is: some hang up after ten
-/// seconds.
-const LONGEST_TURN: Duration = Duration::from_secs(5);
-
-/// How long to hold back a redirect, so that a crowd does not overrun the relay's accept queue. The
-/// reservation runs meanwhile, and half of its time must be left to arrive.
-fn turn(snapshot: &Snapshot, mount: &MountView<'_>, now: Moment) -> Duration {
-    let longest = (snapshot.fleet.balance.settle / 2).min(LONGEST_TURN);
-    mount.server_slots.pace.turn(mount.server.max_joins_per_second, now, longest)
 }
 
 impl Guest {

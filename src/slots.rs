@@ -222,6 +222,28 @@ pub fn record_heard(server: &ServerSlots, mounts: &[Listed<'_>], heard: &Heard) 
     }
 }
 
+/// Whether a look now would tell something that matters: whether those who were sent have arrived,
+/// whether somebody left a relay that is nearly full, whether one in doubt is well.
+pub fn wants_look(slots: &ServerSlots, mounts: &[Listed<'_>]) -> bool {
+    let mut accounts = mounts.iter().map(|mount| &mount.slots.seats).chain([&slots.seats]);
+    let in_doubt = match slots.health() {
+        Health::Unknown | Health::Doubtful { .. } => true,
+        Health::Down { good, .. } => good > 0,
+        Health::Up | Health::Probation { .. } | Health::Recovering { .. } => false,
+    };
+    in_doubt || accounts.any(|account| account.reserved() > 0 || nearly_full(account))
+}
+
+/// Under a tenth is free: a leaver's slot will be wanted.
+fn nearly_full(account: &Account) -> bool {
+    match (account.free(), account.room()) {
+        (Some(free), Some(room)) => free < room.div_ceil(10),
+        // Without a limit that is known, and shut: its relay refuses even looks.
+        (Some(free), None) => free == 0,
+        (None, _) => false,
+    }
+}
+
 /// Sums over the mounts of a look.
 #[derive(Default)]
 struct Totals {

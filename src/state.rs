@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
@@ -118,7 +119,19 @@ impl MountView<'_> {
         let limits = [self.slots.seats.free(), self.server_slots.seats.free(), by_bandwidth];
         limits.into_iter().flatten().min()
     }
+
+    /// Takes the turn of a listener who is sent there: how long to hold back the redirect, so that a
+    /// crowd does not overrun the relay's accept queue. The reservation runs meanwhile, and half of
+    /// its time, which is `settle`, must be left to arrive.
+    pub fn turn(&self, settle: Duration, now: Moment) -> Duration {
+        let longest = (settle / 2).min(LONGEST_TURN);
+        self.server_slots.pace.turn(self.server.max_joins_per_second, now, longest)
+    }
 }
+
+/// No player is held back longer for its turn, whatever `settle` is: some hang up after ten
+/// seconds.
+const LONGEST_TURN: Duration = Duration::from_secs(5);
 
 impl State {
     /// Begins with the first snapshot.

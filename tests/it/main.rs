@@ -19,6 +19,7 @@ mod support;
 
 mod admin;
 mod architecture;
+mod commands;
 mod config;
 mod crowd;
 mod demo_relay;

@@ -1,0 +1,165 @@
+use std::time::Duration;
+
+use super::*;
+use crate::config::source::Sources;
+use crate::fleet::compile::{Outside, compile};
+
+/// No environment and no secret files.
+struct Nothing;
+
+impl Outside for Nothing {
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn secret(&self, _: &std::path::Path) -> std::io::Result<String> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+}
+
+/// Two relays of 100 clients each, of whom one is the source and another our own look.
+const TWO: &str = "\
+servers:
+  vienna: {url: 'http://vienna.example:8000', max_listeners: 100}
+  berlin: {url: 'http://berlin.example:8000', max_listeners: 100}
+streams:
+  /saal1.ogv:
+";
+
+/// What two relays of 100 clients can take, headroom aside.
+const ROOM: u64 = 2 * 98;
+
+fn fleet(yaml: &str) -> Fleet {
+    compile(&Sources::new("balancer.yaml", yaml), &Nothing).expect("a good example")
+}
+
+fn crowd(yaml: &str, count: u64, seconds: u64) -> (Fleet, Plan) {
+    let fleet = fleet(yaml);
+    let plan = Plan::evenly(count, Duration::from_secs(seconds), &[Who::OfAll], &fleet);
+    (fleet, plan.expect("a plan"))
+}
+
+fn event(fleet: &Fleet, kind: EventKind, written: &str) -> Event {
+    Event::read(written, kind, Start::Zero, fleet).expect("an event")
+}
+
+#[test]
+fn a_crowd_that_fits_is_served_and_spread() {
+    let (fleet, plan) = crowd(TWO, 180, 1);
+    let outcome = play(fleet, &plan);
+    assert_eq!(outcome.unserved(), 0, "{outcome}");
+    assert_eq!(outcome.streams[0].played, 180);
+    let peaks: Vec<_> = outcome.servers.iter().map(|server| server.peak).collect();
+    assert_eq!(peaks.iter().sum::<u64>(), 180);
+    assert!(peaks.iter().all(|peak| peak.abs_diff(90) <= 8), "{peaks:?}");
+}
+
+#[test]
+fn of_a_crowd_that_does_not_fit_exactly_the_rest_is_refused_by_us_and_nobody_by_a_relay() {
+    let (fleet, plan) = crowd(TWO, 300, 20);
+    let outcome = play(fleet, &plan);
+    assert_eq!(outcome.streams[0].played, ROOM, "{outcome}");
+    assert_eq!(outcome.streams[0].full, 300 - ROOM);
+    assert_eq!(outcome.streams[0].lost, 0);
+    assert!(outcome.first_refusal.is_some());
+}
+
+#[test]
+fn a_relay_that_drains_gets_nobody_from_then_on() {
+    let (fleet, mut plan) = crowd(TWO, 90, 90);
+    plan.events.push(event(&fleet, EventKind::Drain, "vienna@30s"));
+    let outcome = play(fleet, &plan);
+    assert_eq!(outcome.unserved(), 0, "{outcome}");
+    assert!(outcome.servers[0].peak <= 30, "{outcome}");
+    assert_eq!(outcome.servers[0].peak + outcome.servers[1].peak, 90);
+}
+
+#[test]
+fn the_listeners_of_a_relay_that_dies_find_room_on_the_other_or_are_refused() {
+    let (fleet, mut plan) = crowd(TWO, 150, 30);
+    plan.events.push(event(&fleet, EventKind::Kill, "vienna@40s"));
+    let outcome = play(fleet, &plan);
+    let [vienna, berlin] = &outcome.servers[..] else { panic!("two relays") };
+    assert_eq!(vienna.thrown_out, vienna.peak, "{outcome}");
+    assert_eq!(berlin.peak, ROOM / 2, "it is filled, and not beyond: {outcome}");
+    let stream = &outcome.streams[0];
+    assert_eq!(stream.arrived, 150 + vienna.thrown_out);
+    assert_eq!(outcome.unserved(), 150 - ROOM / 2, "{outcome}");
+}
+
+#[test]
+fn listeners_who_leave_make_room() {
+    let (fleet, mut plan) = crowd(TWO, 600, 600);
+    plan.stay = Some(Duration::from_secs(60));
+    let outcome = play(fleet, &plan);
+    assert_eq!(outcome.unserved(), 0, "{outcome}");
+    assert_eq!(outcome.streams[0].played, 600);
+    let most: u64 = outcome.servers.iter().map(|server| server.peak).sum();
+    assert!(most < ROOM, "{outcome}");
+}
+
+#[test]
+fn who_may_wait_is_served_by_whoever_leaves() {
+    let yaml = format!("balance: {{when_full: wait, wait: 8s}}\n{TWO}");
+    let (fleet, mut plan) = crowd(&yaml, 400, 60);
+    plan.stay = Some(Duration::from_secs(30));
+    let waits = play(fleet, &plan);
+    let (fleet, mut plan) = crowd(TWO, 400, 60);
+    plan.stay = Some(Duration::from_secs(30));
+    let rejects = play(fleet, &plan);
+    assert!(rejects.streams[0].full > 0, "{rejects}");
+    assert!(waits.streams[0].played > rejects.streams[0].played, "{waits}\n{rejects}");
+}
+
+#[test]
+fn the_same_plan_and_seed_come_out_the_same() {
+    let run = || {
+        let (fleet, mut plan) = crowd(TWO, 250, 10);
+        plan.stay = Some(Duration::from_secs(20));
+        play(fleet, &plan).to_string()
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn a_curve_says_who_arrives_when_and_for_what() {
+    let fleet = fleet(&format!("{TWO}  /saal2.ogv:\n"));
+    let csv = "time,stream,arrivals\n20:00,/saal1.ogv,30\n20:00,/saal2.ogv,5\n20:01,,10\n";
+    let plan = Plan::curve(csv.as_bytes(), &fleet).unwrap();
+    let of = |stream, from, to| {
+        let during = Duration::from_secs(from)..Duration::from_secs(to);
+        let arrivals = plan.arrivals.iter();
+        arrivals.filter(|one| one.stream == stream && during.contains(&one.at)).count()
+    };
+    assert_eq!([of(0, 0, 60), of(1, 0, 60), of(0, 60, 120), of(1, 60, 120)], [30, 5, 5, 5]);
+    assert_eq!(plan.start.show(Duration::from_secs(90)), "20:01:30");
+    assert_eq!(plan.start.moment("19:59"), Ok(Duration::from_secs(86_400 - 60)));
+}
+
+#[test]
+fn a_plan_that_cannot_be_played_says_why() {
+    let fleet = fleet(TWO);
+    for (csv, why) in [
+        ("", "there is no column `time`"),
+        ("time,stream\n", "there is no column `arrivals`"),
+        ("time,arrivals\n", "there is nobody in it"),
+        ("time,arrivals\n20:00,many\n", "line 2: `many` is no number"),
+        ("time,arrivals\nsoon,5\n", "line 2: `soon` is no time"),
+        ("time,arrivals\n20:00,5\n19:00x,5\n", "line 3: `19:00x` is no time"),
+        ("time,stream,arrivals\n20:00,/saal3.ogv,5\n", "line 2: there is no stream /saal3.ogv"),
+        ("time,arrivals\n2m,5\n1m,5\n", "the times are not in order"),
+        ("time,arrivals\n20:00,99999999999\n", "more than can be played"),
+        ("time,arrivals\n20:00\n", "fields"),
+    ] {
+        let told = Plan::curve(csv.as_bytes(), &fleet).unwrap_err().to_string();
+        assert!(told.contains(why), "{csv:?}: {told}");
+    }
+    for (written, why) in [
+        ("vienna", "write SERVER@TIME"),
+        ("viena@90s", "there is no server `viena`; there are vienna, berlin"),
+        ("vienna@20:05", "is a time of day, but the arrivals have none"),
+    ] {
+        let told = Event::read(written, EventKind::Drain, Start::Zero, &fleet).unwrap_err();
+        assert!(told.to_string().contains(why), "{written}: {told}");
+    }
+}
