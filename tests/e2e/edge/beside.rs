@@ -143,6 +143,7 @@ fn hold_document(rows: &str, ours: &Door, nginx: &Door, haproxy: &Door) {
         let rows = text.lines().filter(|line| line.starts_with("| "));
         rows.map(|row| row.split('|').take(3).collect::<Vec<_>>().join("|")).collect()
     };
+    // The first two rows are the head of the table and that of the list of exceptions or versions.
     let recorded = own(&text).into_iter().skip(2).collect::<Vec<_>>();
     assert_eq!(recorded, own(rows), "{DOCUMENT} is out of date: set UPDATE_DOCS=1 to write it");
 }

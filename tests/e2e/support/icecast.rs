@@ -239,6 +239,7 @@ impl Icecast {
         let Ok(listed) = self.admin(&format!("listclients?mount={mount}")) else {
             return Vec::new();
         };
+        // What stands before the first listener is none.
         listed
             .split("<listener>")
             .skip(1)
@@ -279,6 +280,7 @@ impl Icecast {
 
     fn carries(&self, mount: &str) -> bool {
         let Ok(statistics) = self.statistics() else { return false };
+        // What stands before the first source is the server itself.
         statistics.split("<source mount=\"").skip(1).any(|source| {
             source.starts_with(&format!("{mount}\"")) && source.contains("stream_start")
         })

@@ -108,6 +108,7 @@ pub(crate) fn documented(language: &str) -> Vec<String> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operation.md");
     let page = fs::read_to_string(page).unwrap();
     let fence = format!("```{language}\n");
+    // What stands before the first fence is text.
     let pieces = page.split(&fence).skip(1);
     pieces.map(|piece| piece.split("```").next().unwrap().to_owned()).collect()
 }

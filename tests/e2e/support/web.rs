@@ -21,6 +21,7 @@ pub(crate) struct Answer {
 impl Answer {
     /// The first header called `name`.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        // The first line is the status.
         self.head.lines().skip(1).find_map(|line| {
             let (key, value) = line.split_once(':')?;
             key.eq_ignore_ascii_case(name).then(|| value.trim())

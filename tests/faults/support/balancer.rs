@@ -113,10 +113,12 @@ impl Balancer {
     /// The seconds of processor time that it has used.
     pub(crate) fn processor_seconds(&self) -> f64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()));
-        let stat = stat.unwrap_or_default();
-        let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
-        // utime and stime, in hundredths of a second.
-        let ticks = fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse().unwrap_or(0.0));
+        // A figure of 0 for want of one would let every bound pass.
+        let stat = stat.expect("the time of a process that runs");
+        let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
+        // utime and stime are the 12th and 13th, in hundredths of a second.
+        let ticks = fields.split(' ').skip(11).take(2);
+        let ticks = ticks.map(|ticks| ticks.parse::<f64>().expect("a number of ticks"));
         ticks.sum::<f64>() / 100.0
     }
 }
