@@ -19,9 +19,9 @@ use tokio::task::spawn_blocking;
 use crate::counters::PollResult;
 use crate::fleet::{Server, StatsSource};
 use crate::icecast::{self, Malformed, Report};
-use crate::slots::Evidence;
+use crate::slots::{Evidence, Listed};
 
-use super::Eye;
+use super::eye::Eye;
 use super::resolve::{self, Resolver};
 
 /// Asks one relay, and remembers which of its documents answered.
@@ -82,13 +82,18 @@ const SMALL_BODY: usize = 16 * 1024;
 
 /// Nor may the head of one, which Icecast makes in 500 bytes. The HTTP client reads 408 KiB of a
 /// head, or 100 lines, before it gives up by itself.
-const MAX_HEAD: usize = 16 * 1024;
+pub(super) const MAX_HEAD: usize = 16 * 1024;
 
 /// The beginning of what Icecast 2.4 says, with status 403, when `<limits><clients>` is reached.
 const FULL_TEXT: &[u8] = b"Icecast connection limit reached";
 
 impl Eye for Fetcher {
-    async fn look(&mut self, server: &Server, timeout: Duration) -> Result<Seen, Failure> {
+    async fn look(
+        &mut self,
+        server: &Server,
+        _: &[Listed<'_>],
+        timeout: Duration,
+    ) -> Result<Seen, Failure> {
         let mut first_failure = None;
         self.looks = self.looks.wrapping_add(1);
         for document in self.candidates(server) {
@@ -123,6 +128,7 @@ impl Fetcher {
             StatsSource::Admin => vec![Document::Admin],
             StatsSource::StatusJson => vec![Document::StatusJson],
             StatsSource::Shoutcast => vec![Document::Statistics, Document::Seven],
+            StatsSource::Probe => Vec::new(),
             StatsSource::Auto | StatsSource::Live if server.stats.credentials.is_some() => {
                 vec![Document::Slots, Document::Admin, Document::Load, Document::StatusJson]
             }
@@ -141,11 +147,7 @@ impl Fetcher {
 async fn get(server: &Server, document: Document, timeout: Duration) -> Result<Seen, Failure> {
     let base = server.stats.url.as_str().trim_end_matches('/');
     let url = format!("{base}{}", document.path());
-    let client = client(server.stats.url.scheme() == "https").map_err(|why| Failure {
-        result: PollResult::Connect,
-        evidence: Evidence::Own,
-        why: why.to_owned(),
-    })?;
+    let client = client(server.stats.url.scheme() == "https").map_err(Failure::own)?;
     let mut request = client.get(&url).timeout(timeout).header("Connection", "close");
     if document == Document::Admin
         && let Some(account) = &server.stats.credentials
@@ -183,7 +185,7 @@ async fn get(server: &Server, document: Document, timeout: Duration) -> Result<S
 /// A full Icecast refuses whoever connects, and if it does so before it was asked anything, the
 /// HTTP client takes the refusal for nonsense and drops it. Icecast then accepts nobody for 0.4 s,
 /// so that the second request waits there before the second refusal is made.
-async fn ask(request: RequestBuilder) -> Result<Response, reqwest::Error> {
+pub(super) async fn ask(request: RequestBuilder) -> Result<Response, reqwest::Error> {
     let again = request.try_clone();
     match (request.send().await, again) {
         (Err(error), Some(again))
@@ -212,7 +214,7 @@ async fn parse(document: Document, body: Vec<u8>) -> Result<Report, Malformed> {
 }
 
 /// How long the lines of a head are, near enough.
-fn head_size(answer: &Response) -> usize {
+pub(super) fn head_size(answer: &Response) -> usize {
     answer.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
@@ -305,6 +307,11 @@ impl Failure {
     pub(super) fn our_own(self, late: Duration) -> Self {
         let why = format!("{}; but we ourselves did not run for {late:.1?}", self.why);
         Self { evidence: Evidence::Own, why, ..self }
+    }
+
+    /// What this machine lacks: says nothing of the relay.
+    pub(super) fn own(why: &str) -> Self {
+        Self { result: PollResult::Connect, evidence: Evidence::Own, why: why.to_owned() }
     }
 
     pub(super) fn timeout(why: String) -> Self {
