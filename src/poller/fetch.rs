@@ -10,6 +10,7 @@ use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use hyper::ext::ReasonPhrase;
 use reqwest::header::USER_AGENT;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret;
@@ -56,13 +57,15 @@ pub(super) struct Failure {
     why: String,
 }
 
-/// A statistics document of Icecast, in order of preference, and those of SHOUTcast 2 and 1.
+/// A statistics document of Icecast, in order of preference (the last one is of 2.5 alone), and those
+/// of SHOUTcast 2 and 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Document {
     Slots,
     Load,
     Admin,
     StatusJson,
+    PublicStats,
     Statistics,
     Seven,
 }
@@ -84,8 +87,9 @@ const SMALL_BODY: usize = 16 * 1024;
 /// head, or 100 lines, before it gives up by itself.
 pub(super) const MAX_HEAD: usize = 16 * 1024;
 
-/// The beginning of what Icecast 2.4 says, with status 403, when `<limits><clients>` is reached.
-const FULL_TEXT: &[u8] = b"Icecast connection limit reached";
+/// What an Icecast says when `<limits><clients>` is reached: 2.4 with status 403 and 2.5 with 503, and
+/// icecast-kh in the status line, with 403.
+const FULL_TEXTS: [&[u8]; 2] = [b"Icecast connection limit reached", b"Too many clients connected"];
 
 impl Eye for Fetcher {
     async fn look(
@@ -133,7 +137,9 @@ impl Fetcher {
                 vec![Document::Slots, Document::Admin, Document::Load, Document::StatusJson]
             }
             StatsSource::Auto | StatsSource::Live => {
-                vec![Document::Slots, Document::Load, Document::StatusJson]
+                // The last comes last because an Icecast 2.4 takes who asks for it for somebody who has
+                // no password.
+                vec![Document::Slots, Document::Load, Document::StatusJson, Document::PublicStats]
             }
         };
         if !self.looks.is_multiple_of(LOOKS_UNTIL_BEST) {
@@ -167,8 +173,11 @@ async fn get(server: &Server, document: Document, timeout: Duration) -> Result<S
     let mut body = Vec::new();
     let whole = read(&mut answer, &mut body, &url).await;
     // Icecast refuses without having read the request, so a reset follows what it says.
-    if status == StatusCode::FORBIDDEN && contains(&body, FULL_TEXT) {
-        return Ok(Seen::Full);
+    if matches!(status, StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE) {
+        let reason = answer.extensions().get::<ReasonPhrase>().map_or(&b""[..], |it| it.as_bytes());
+        if FULL_TEXTS.iter().any(|text| contains(&body, text) || contains(reason, text)) {
+            return Ok(Seen::Full);
+        }
     }
     whole?;
     if status != StatusCode::OK {
@@ -274,6 +283,7 @@ impl Document {
             Self::Load => "/load.xsl",
             Self::Admin => "/admin/stats",
             Self::StatusJson => "/status-json.xsl",
+            Self::PublicStats => "/admin/publicstats",
             Self::Statistics => "/statistics",
             Self::Seven => "/7.html",
         }
@@ -286,6 +296,7 @@ impl Document {
             Self::Load => "load.xsl",
             Self::Admin => "admin",
             Self::StatusJson => "status-json",
+            Self::PublicStats => "publicstats",
             Self::Statistics => "shoutcast",
             Self::Seven => "shoutcast 1",
         }
@@ -294,7 +305,7 @@ impl Document {
     fn parse(self, body: &[u8]) -> Result<Report, Malformed> {
         match self {
             Self::Slots | Self::Load => icecast::slots::slots(body),
-            Self::Admin => icecast::admin::admin(body),
+            Self::Admin | Self::PublicStats => icecast::admin::admin(body),
             Self::StatusJson => icecast::status_json::status_json(body),
             Self::Statistics => icecast::shoutcast::statistics(body),
             Self::Seven => icecast::shoutcast::seven(body),
