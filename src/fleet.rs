@@ -3,6 +3,7 @@
 //! A [`Fleet`] exists only if nothing was wrong with its configuration, so nobody who holds one
 //! checks anything again. Servers and streams are referred to by their index in the fleet.
 
+pub mod address;
 pub mod changes;
 pub mod compile;
 
@@ -199,6 +200,8 @@ pub enum StatsSource {
     StatusJson,
     /// What SHOUTcast tells, in version 2 or 1.
     Shoutcast,
+    /// Nothing but whether its mounts answer, as any web server tells. Nobody is counted.
+    Probe,
 }
 
 /// A user and a password.
@@ -288,6 +291,11 @@ impl Stats {
     /// Whether the relay's `STATS` feed is heard as well.
     pub fn is_live(&self) -> bool {
         self.source == StatsSource::Live
+    }
+
+    /// Whether a look can tell how many listen.
+    pub fn counts_listeners(&self) -> bool {
+        self.source != StatsSource::Probe
     }
 }
 

@@ -43,7 +43,7 @@ pub struct MountReport {
     /// The mount's path as Icecast knows it: URL-decoded, beginning with `/`.
     pub name: String,
     /// Listeners on this mount now; `None` where the document does not tell (the `load.xsl` of
-    /// 2010 tells free slots alone).
+    /// 2010 tells free slots alone, and a mount that was merely asked for tells nothing).
     pub listeners: Option<u64>,
     /// The most listeners this mount accepts.
     pub limit: Limit,
@@ -73,6 +73,18 @@ pub enum Activity {
     /// Listed, but no stream has begun: a relay on demand that waits for its first listener, and
     /// may well answer it 404.
     Idle,
+    /// It gives a listener what it asks for, and nobody tells how many it has.
+    Answers,
+    /// Nobody asked it this time: it is as it was.
+    Unasked,
+}
+
+impl Report {
+    /// Whether it tells how many listen; `None` where it has no mount to tell of.
+    pub fn counts_listeners(&self) -> Option<bool> {
+        let counts = self.mounts.iter().any(|mount| mount.listeners.is_some());
+        (!self.mounts.is_empty()).then_some(counts)
+    }
 }
 
 /// Why a document cannot be read as statistics.

@@ -162,7 +162,9 @@ impl Sheet {
                 self.counter("server_polls_total", &labels, slots.polls.of(result).get());
             }
             self.counter("server_redirected_total", &[name], slots.redirected.get());
-            self.counter("server_arrived_total", &[name], slots.arrived.get());
+            if slots.counts_listeners() {
+                self.counter("server_arrived_total", &[name], slots.arrived.get());
+            }
             let up = slots.is_up(now, snapshot.fleet.poll.stale_after);
             self.gauge("server_up", &[name], flag(up));
             let notes = slots.notes();
@@ -220,8 +222,8 @@ impl Sheet {
         let present = matches!(mount.slots.presence(), Presence::Active | Presence::Idle);
         let up = present && mount.server_slots.is_up(now, snapshot.fleet.poll.stale_after);
         self.gauge("mount_up", &labels, flag(up));
-        if present {
-            self.gauge("mount_listeners", &labels, seats.told() as f64);
+        if let (true, Some(listeners)) = (present, seats.told()) {
+            self.gauge("mount_listeners", &labels, listeners as f64);
         }
         self.gauge("mount_reserved_slots", &labels, seats.reserved() as f64);
         if let Some(limit) = seats.limit() {

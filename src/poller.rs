@@ -3,10 +3,12 @@
 //! A look costs a relay a seventh of a millisecond, so a relay that is being sent listeners is
 //! asked often and an idle one seldom. A relay that hangs holds up its own task and nobody else's.
 
+mod eye;
 mod feed;
 mod fetch;
 mod hold;
 mod lag;
+mod probe;
 mod resolve;
 mod spread;
 
@@ -28,28 +30,16 @@ use crate::slots::{
 use crate::state::{Snapshot, State};
 use crate::waiting;
 
+use eye::{AsConfigured, Eye};
 use feed::Feed;
-use fetch::{Failure, Fetcher, Seen};
-
-/// Whoever can look at one relay.
-trait Eye: Send {
-    /// Looks once; may take `timeout`.
-    fn look(
-        &mut self,
-        server: &Server,
-        timeout: Duration,
-    ) -> impl Future<Output = Result<Seen, Failure>> + Send;
-
-    /// What is odd about the relay though it answers well.
-    fn remark(&self, server: &Server) -> Option<String>;
-}
+use fetch::{Failure, Seen};
 
 /// Our timers being late by more, in sum, a look that fails says nothing of its relay.
 const OUR_DELAY: Duration = Duration::from_secs(1);
 
 /// Polls every server of whatever snapshot is in force, until `stop`.
 pub async fn run(state: Arc<State>, stop: CancellationToken) {
-    run_with(state, stop, |_| Fetcher::default()).await;
+    run_with(state, stop, |_| AsConfigured::default()).await;
 }
 
 /// The same, with an eye for each server, which is named.
@@ -197,7 +187,7 @@ async fn look(
     let mounts = snapshot.listed(id);
     let began = state.now();
     let look = begin_look(slots, &mounts, began);
-    let seen = lag::within(poll.timeout, eye.look(server, poll.timeout)).await;
+    let seen = lag::within(poll.timeout, eye.look(server, &mounts, poll.timeout)).await;
     let seen = fairly(seen, server.stats.url.as_str());
     let now = state.now();
 
@@ -296,22 +286,26 @@ fn tell_change(server: &Server, before: Health, after: Health, failure: Option<&
 /// Says once where no limit is known, since "unlimited" is seldom what is meant. Returns whether
 /// it was said.
 fn tell_missing_limits(server: &Server, snapshot: &Snapshot, id: usize, report: &Report) -> bool {
-    if server.max_listeners.is_some() {
+    if server.max_listeners.or(server.max_bandwidth).is_some() {
         return false;
     }
     let ours = snapshot.listed(id);
     let unknown = report.mounts.iter().find(|mount| {
-        mount.activity == Activity::Active
+        matches!(mount.activity, Activity::Active | Activity::Answers)
             && mount.limit == Limit::Unknown
             && ours
                 .iter()
                 .any(|listed| listed.path == mount.name && listed.slots.seats.limit().is_none())
     });
     if let Some(mount) = unknown {
+        let remedy = if server.stats.counts_listeners() {
+            "install slots.xsl on the relay, or set max_listeners"
+        } else {
+            "set max_listeners or max_bandwidth"
+        };
         warn!(
             server = %server.name, mount = %mount.name,
-            "no listener limit is known, so listeners are sent without bound: install slots.xsl \
-             on the relay, or set max_listeners"
+            "no listener limit is known, so listeners are sent without bound: {remedy}"
         );
     }
     unknown.is_some()

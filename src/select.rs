@@ -90,7 +90,7 @@ pub enum Reason {
     Refusing,
     /// Its server is down or was never reached, and the configuration says not to guess.
     Down,
-    /// Its server does not list it.
+    /// Its server does not list it, or refuses it.
     Absent,
     /// Nothing is known of its server for certain, and as many as a guess allows were just sent.
     Guessed,
@@ -406,7 +406,7 @@ impl fmt::Display for Reason {
             Self::Disabled => "disabled",
             Self::Refusing => "refuses connections",
             Self::Down => "down",
-            Self::Absent => "not listed by its relay",
+            Self::Absent => "its relay does not have it",
             Self::Guessed => "nothing is known: it gets few at a time",
             Self::Full => "full",
         })

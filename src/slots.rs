@@ -58,6 +58,10 @@ pub struct ServerSlots {
     refused: AtomicU64,
     /// Whether it was asked at all.
     asked: AtomicBool,
+    /// Whether looks tell how many listen.
+    counts: AtomicBool,
+    /// Whether they tell no numbers at all.
+    blind: AtomicBool,
     /// Whether those who are sent do not arrive.
     arrivals_missing: AtomicBool,
     arrivals: Mutex<flow::Arrivals>,
@@ -180,26 +184,31 @@ pub fn record(
     let mut total = Totals::default();
     for mount in mounts {
         let found = found.get(mount.path).copied();
-        let before = mount.slots.seats.seen();
-        let (listeners, limit) = found.map_or((0, None), |found| mount.slots.understand(found));
-        // What was there when it was looked at for the first time did not arrive since.
-        let known = mount.slots.presence() != Presence::Unknown;
-        let arrived = if known { listeners.saturating_sub(before) } else { 0 };
-        mount.slots.presence.store(Presence::of(found) as u8, Relaxed);
+        let before = mount.slots.seats.counted();
+        let (listeners, limit) = mount.slots.understand(found);
+        // What was there when it was counted for the first time did not arrive since.
+        let arrived = before.zip(listeners).map_or(0, |(before, now)| now.saturating_sub(before));
+        let presence = Presence::of(found).unwrap_or(mount.slots.presence());
+        mount.slots.presence.store(presence as u8, Relaxed);
         let still =
             lock(&mount.slots.flow).stands_still(found.and_then(|found| found.bytes), look.began);
         mount.slots.stands_still.store(still, Relaxed);
         let early = mount.slots.seats.observe(look.began, listeners, arrived, limit, settle);
-        total.add(arrived, early, listeners, mount.bitrate);
+        total.add(arrived, early, listeners.unwrap_or(0), mount.bitrate);
     }
     server.arrived.add(total.arrived);
+    server.counts.store(report.counts_listeners().unwrap_or(server.counts_listeners()), Relaxed);
+    let is_asked = |mount: &MountReport| mount.activity == Activity::Answers;
+    server.blind.store(report.mounts.iter().any(is_asked), Relaxed);
     let (sent, arrived) = (server.redirected.get(), server.arrived.get());
     let missing = lock(&server.arrivals).are_missing(sent, arrived, look.began);
-    server.arrivals_missing.store(missing, Relaxed);
+    // Where arrivals cannot be seen, none is missed.
+    server.arrivals_missing.store(missing && server.counts_listeners(), Relaxed);
     // The server's own count rises for others than listeners too: only those whom a mount saw
     // arrive have arrived.
-    server.seats.observe(look.began, clients_of(report), total.early, None, settle);
-    server.bandwidth.observe(look.began, total.bits, total.early_bits, None, settle);
+    let clients = clients_of(report, server.seats.counted());
+    server.seats.observe(look.began, clients, total.early, None, settle);
+    server.bandwidth.observe(look.began, Some(total.bits), total.early_bits, None, settle);
     server.last_good.store(millis(look.began), Relaxed);
     server.refused.store(NEVER, Relaxed);
 }
@@ -223,7 +232,8 @@ pub fn record_heard(server: &ServerSlots, mounts: &[Listed<'_>], heard: &Heard) 
 }
 
 /// Whether a look now would tell something that matters: whether those who were sent have arrived,
-/// whether somebody left a relay that is nearly full, whether one in doubt is well.
+/// whether somebody left a relay that is nearly full, whether one in doubt is well. Where looks tell
+/// no numbers, they can tell the last alone.
 pub fn wants_look(slots: &ServerSlots, mounts: &[Listed<'_>]) -> bool {
     let mut accounts = mounts.iter().map(|mount| &mount.slots.seats).chain([&slots.seats]);
     let in_doubt = match slots.health() {
@@ -231,7 +241,8 @@ pub fn wants_look(slots: &ServerSlots, mounts: &[Listed<'_>]) -> bool {
         Health::Down { good, .. } => good > 0,
         Health::Up | Health::Probation { .. } | Health::Recovering { .. } => false,
     };
-    in_doubt || accounts.any(|account| account.reserved() > 0 || nearly_full(account))
+    let mut is_tense = || accounts.any(|account| account.reserved() > 0 || nearly_full(account));
+    in_doubt || (!slots.blind.load(Relaxed) && is_tense())
 }
 
 /// Under a tenth is free: a leaver's slot will be wanted.
@@ -263,15 +274,23 @@ impl Totals {
 }
 
 /// The clients a relay serves, for its `<limits><clients>`: as it says, or else every listener and
-/// every source it lists, since Icecast counts both.
-fn clients_of(report: &Report) -> u64 {
-    report.clients.unwrap_or_else(|| {
-        let listeners = report.mounts.iter().filter_map(|mount| mount.listeners);
-        let listeners = listeners.fold(0_u64, u64::saturating_add);
-        let sources =
-            report.mounts.iter().filter(|mount| mount.activity == Activity::Active).count();
-        listeners.saturating_add(sources as u64)
-    })
+/// every source it lists, since Icecast counts both. `None` where nobody tells; one without any mount
+/// tells nothing new of that.
+fn clients_of(report: &Report, before: Option<u64>) -> Option<u64> {
+    if report.clients.is_some() {
+        return report.clients;
+    }
+    let is_told = |mount: &MountReport| matches!(mount.activity, Activity::Active | Activity::Idle);
+    if report.mounts.is_empty() {
+        return before.map(|_| 0);
+    }
+    if !report.mounts.iter().any(is_told) {
+        return None;
+    }
+    let listeners = report.mounts.iter().filter_map(|mount| mount.listeners);
+    let listeners = listeners.fold(0_u64, u64::saturating_add);
+    let sources = report.mounts.iter().filter(|mount| mount.activity == Activity::Active).count();
+    Some(listeners.saturating_add(sources as u64))
 }
 
 /// Only looks and operators come here; one that broke has left nothing half done.
@@ -301,6 +320,8 @@ impl ServerSlots {
             last_good: AtomicU64::new(NEVER),
             refused: AtomicU64::new(NEVER),
             asked: AtomicBool::new(false),
+            counts: AtomicBool::new(true),
+            blind: AtomicBool::new(false),
             arrivals_missing: AtomicBool::new(false),
             arrivals: Mutex::default(),
             notes: Mutex::default(),
@@ -361,6 +382,11 @@ impl ServerSlots {
         }
     }
 
+    /// Whether looks at it tell how many listen. If not, nobody is ever seen to arrive there.
+    pub fn counts_listeners(&self) -> bool {
+        self.counts.load(Relaxed)
+    }
+
     /// Whether listeners are sent to it and hardly any arrive.
     pub fn misses_arrivals(&self) -> bool {
         self.arrivals_missing.load(Relaxed)
@@ -414,26 +440,35 @@ impl MountSlots {
         }
     }
 
-    /// Listeners and limit according to a report. What it does not tell is as it was told last: a
-    /// relay whose better document fails for a moment has not become unlimited.
-    fn understand(&self, report: &MountReport) -> (u64, Option<u64>) {
-        match (report.listeners, report.limit) {
-            (None, Limit::Listeners(free)) => return (0, Some(free)),
-            (Some(_), Limit::Listeners(limit)) => self.told_limit.store(limit, Relaxed),
-            (_, Limit::Unlimited) => self.told_limit.store(NEVER, Relaxed),
-            (_, Limit::Unknown) => {}
+    /// Listeners and limit according to a report of it, or to one that does not list it. What it does
+    /// not tell is as it was told last: a relay whose better document fails for a moment has not become
+    /// unlimited. `None`: nobody told.
+    fn understand(&self, report: Option<&MountReport>) -> (Option<u64>, Option<u64>) {
+        let counted = self.seats.counted();
+        let Some(report) = report else { return (counted.map(|_| 0), None) };
+        match (report.listeners, report.limit, report.activity) {
+            (_, _, Activity::Answers) => {
+                self.told_limit.store(NEVER, Relaxed);
+                return (None, None);
+            }
+            (None, Limit::Listeners(free), _) => return (None, Some(free)),
+            (Some(_), Limit::Listeners(limit), _) => self.told_limit.store(limit, Relaxed),
+            (_, Limit::Unlimited, _) => self.told_limit.store(NEVER, Relaxed),
+            (_, Limit::Unknown, _) => {}
         }
         let limit = Some(self.told_limit.load(Relaxed)).filter(|limit| *limit != NEVER);
-        (report.listeners.unwrap_or_else(|| self.seats.seen()), limit)
+        (report.listeners.or(counted), limit)
     }
 }
 
 impl Presence {
-    fn of(found: Option<&MountReport>) -> Self {
+    /// `None`: as it was.
+    fn of(found: Option<&MountReport>) -> Option<Self> {
         match found.map(|mount| mount.activity) {
-            Some(Activity::Active) => Self::Active,
-            Some(Activity::Idle) => Self::Idle,
-            None => Self::Absent,
+            Some(Activity::Active | Activity::Answers) => Some(Self::Active),
+            Some(Activity::Idle) => Some(Self::Idle),
+            Some(Activity::Unasked) => None,
+            None => Some(Self::Absent),
         }
     }
 

@@ -69,8 +69,8 @@ pub struct MountStatus {
     pub mount: String,
     /// `active`, `idle`, `absent` or `unknown`.
     pub presence: &'static str,
-    /// Listeners at the last good look, or by the feed of a relay that is full.
-    pub listeners: u64,
+    /// Listeners at the last good look, or by the feed of a relay that is full; absent: nobody tells.
+    pub listeners: Option<u64>,
     /// The most it accepts; absent: unlimited.
     pub max_listeners: Option<u64>,
     /// Redirects that no look can have seen yet.
@@ -108,8 +108,9 @@ pub struct ServerStatus {
     pub live: Option<bool>,
     /// Seconds since its last good look.
     pub age_seconds: Option<f64>,
-    /// Clients of all kinds at the last good look, or by the feed of a relay that is full.
-    pub clients: u64,
+    /// Clients of all kinds at the last good look, or by the feed of a relay that is full; absent:
+    /// nobody tells.
+    pub clients: Option<u64>,
     /// Redirects that no look can have seen yet.
     pub reserved: u64,
     /// The most clients it accepts; absent: unlimited.
@@ -118,8 +119,8 @@ pub struct ServerStatus {
     pub free: Option<u64>,
     /// Listeners sent to it since the start.
     pub redirected: u64,
-    /// Listeners seen to arrive on its mounts, sent by us or not.
-    pub arrived: u64,
+    /// Listeners seen to arrive on its mounts, sent by us or not; absent: nobody tells.
+    pub arrived: Option<u64>,
     /// Why its last look failed, or what is odd about one that did not.
     pub trouble: Option<String>,
 }
@@ -182,7 +183,7 @@ fn servers(snapshot: &Snapshot, now: Moment) -> Vec<ServerStatus> {
             max_listeners: slots.seats.limit(),
             free: slots.seats.free(),
             redirected: slots.redirected.get(),
-            arrived: slots.arrived.get(),
+            arrived: slots.counts_listeners().then(|| slots.arrived.get()),
             trouble: notes.trouble,
         }
     });

@@ -25,7 +25,8 @@
     <mount name="{@mount}" listeners="{listeners}" max_listeners="{max_listeners}">
       <xsl:attribute name="free">
         <xsl:choose>
-          <xsl:when test="max_listeners = 'unlimited'">unlimited</xsl:when>
+          <!-- icecast-kh says -1. -->
+          <xsl:when test="max_listeners = 'unlimited' or max_listeners = -1">unlimited</xsl:when>
           <xsl:when test="max_listeners &gt;= listeners">
             <xsl:value-of select="max_listeners - listeners"/>
           </xsl:when>

@@ -127,15 +127,16 @@ fn line(stream: &StreamStatus) -> String {
 
 /// A bar of the mount's slots: taken, on their way, free.
 fn mount(mount: &MountStatus) -> String {
+    let listeners = mount.listeners.unwrap_or(0);
     let bar: String = match mount.max_listeners {
         Some(max) => (0..max)
             .map(|slot| match slot {
-                slot if slot < mount.listeners => '█',
-                slot if slot < mount.listeners + mount.reserved => '▒',
+                slot if slot < listeners => '█',
+                slot if slot < listeners + mount.reserved => '▒',
                 _ => '·',
             })
             .collect(),
-        None => format!("{} listeners", mount.listeners),
+        None => format!("{listeners} listeners"),
     };
     let remark = mount.reason.as_deref().filter(|_| !mount.candidate);
     format!("{} {bar}{}", mount.server, remark.map(|why| format!(" {why}")).unwrap_or_default())

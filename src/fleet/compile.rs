@@ -1,5 +1,6 @@
 //! From what the configuration says to what it means: a [`Fleet`], or everything that is wrong.
 
+mod probes;
 mod secrets;
 mod servers;
 mod settings;
@@ -43,6 +44,7 @@ pub fn compile(sources: &Sources, outside: &dyn Outside) -> Result<Fleet, Proble
 /// `None` if anything was wrong.
 fn fleet(config: &Config, secrets: &Secrets<'_>, findings: &mut Findings) -> Option<Fleet> {
     unbuilt::refuse(config, findings);
+    probes::refuse_patterns(config, findings);
     let (listen, admin) = settings::addresses(config, findings);
     let admin_token =
         config.admin_token_file.as_ref().and_then(|file| secrets.file(file, findings));

@@ -1,9 +1,10 @@
-//! `/admin/stats`: everything Icecast knows, for those who have its admin password.
+//! `/admin/stats`: everything Icecast knows, for those who have its admin password; and
+//! `/admin/publicstats`, the part of it that Icecast 2.5 tells everybody: no limits, no hidden mounts.
 
 use super::xml::{self, Kind, Tag};
 use super::{Activity, Malformed, MountReport, Report, listing::Listing, number};
 
-/// Reads `/admin/stats`. Mounts that are hidden from the public are listed here like any other.
+/// Reads `/admin/stats` or `/admin/publicstats`. Mounts that are hidden from the public are listed here like any other.
 pub fn admin(body: &[u8]) -> Result<Report, Malformed> {
     let (_, tags) = xml::open(body, &["icestats"], "is this the /admin/stats of an Icecast?")?;
     let mut listing = Listing::default();

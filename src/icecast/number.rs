@@ -22,7 +22,8 @@ pub(super) fn bytes(text: &str) -> Option<u64> {
 /// Reads `max_listeners`, which means something only beside a known count of `listeners`: a
 /// [`Limit::Listeners`] without one would promise that many *further* listeners.
 pub(super) fn limit(text: &str, listeners: Option<u64>) -> Limit {
-    if text.trim() == "unlimited" {
+    // icecast-kh writes -1 where a mount has settings and no limit.
+    if matches!(text.trim(), "unlimited" | "-1") {
         return Limit::Unlimited;
     }
     match (listeners, integer(text).filter(|number| *number >= 0).and_then(|_| count(text))) {
@@ -98,6 +99,7 @@ mod tests {
         assert_eq!(limit(" 12 ", Some(3)), Limit::Listeners(12));
         assert_eq!(limit("0", Some(3)), Limit::Listeners(0));
         assert_eq!(limit("unlimited", Some(3)), Limit::Unlimited);
+        assert_eq!(limit("-1", Some(3)), Limit::Unlimited);
     }
 
     #[test]

@@ -227,7 +227,7 @@ impl Feed {
                 Event::Clients(clients) => known.clients = Some((now, clients)),
                 Event::Listeners { mount, listeners } => {
                     let Some(slots) = snapshot.mount_at(id, mount) else { return };
-                    worth_a_look |= is_news(listeners, slots.seats.told());
+                    worth_a_look |= is_news(listeners, slots.seats.told().unwrap_or(0));
                     known.listeners.insert(mount.to_owned(), (now, listeners));
                 }
                 Event::MaxListeners { mount, most } => {
@@ -243,7 +243,7 @@ impl Feed {
         // Our own looks are clients too, so that this number says something only while they are
         // refused, and only when the piece that told of one coming and going is over.
         if let Some((_, clients)) = known.clients {
-            worth_a_look |= full && clients < slots.seats.told();
+            worth_a_look |= full && clients < slots.seats.told().unwrap_or(0);
         }
         drop(known);
         if worth_a_look {

@@ -10,6 +10,7 @@ use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use hyper::ext::ReasonPhrase;
 use reqwest::header::USER_AGENT;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret;
@@ -19,9 +20,9 @@ use tokio::task::spawn_blocking;
 use crate::counters::PollResult;
 use crate::fleet::{Server, StatsSource};
 use crate::icecast::{self, Malformed, Report};
-use crate::slots::Evidence;
+use crate::slots::{Evidence, Listed};
 
-use super::Eye;
+use super::eye::Eye;
 use super::resolve::{self, Resolver};
 
 /// Asks one relay, and remembers which of its documents answered.
@@ -56,13 +57,15 @@ pub(super) struct Failure {
     why: String,
 }
 
-/// A statistics document of Icecast, in order of preference, and those of SHOUTcast 2 and 1.
+/// A statistics document of Icecast, in order of preference (the last one is of 2.5 alone), and those
+/// of SHOUTcast 2 and 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Document {
     Slots,
     Load,
     Admin,
     StatusJson,
+    PublicStats,
     Statistics,
     Seven,
 }
@@ -82,13 +85,19 @@ const SMALL_BODY: usize = 16 * 1024;
 
 /// Nor may the head of one, which Icecast makes in 500 bytes. The HTTP client reads 408 KiB of a
 /// head, or 100 lines, before it gives up by itself.
-const MAX_HEAD: usize = 16 * 1024;
+pub(super) const MAX_HEAD: usize = 16 * 1024;
 
-/// The beginning of what Icecast 2.4 says, with status 403, when `<limits><clients>` is reached.
-const FULL_TEXT: &[u8] = b"Icecast connection limit reached";
+/// What an Icecast says when `<limits><clients>` is reached: 2.4 with status 403 and 2.5 with 503, and
+/// icecast-kh in the status line, with 403.
+const FULL_TEXTS: [&[u8]; 2] = [b"Icecast connection limit reached", b"Too many clients connected"];
 
 impl Eye for Fetcher {
-    async fn look(&mut self, server: &Server, timeout: Duration) -> Result<Seen, Failure> {
+    async fn look(
+        &mut self,
+        server: &Server,
+        _: &[Listed<'_>],
+        timeout: Duration,
+    ) -> Result<Seen, Failure> {
         let mut first_failure = None;
         self.looks = self.looks.wrapping_add(1);
         for document in self.candidates(server) {
@@ -123,11 +132,14 @@ impl Fetcher {
             StatsSource::Admin => vec![Document::Admin],
             StatsSource::StatusJson => vec![Document::StatusJson],
             StatsSource::Shoutcast => vec![Document::Statistics, Document::Seven],
+            StatsSource::Probe => Vec::new(),
             StatsSource::Auto | StatsSource::Live if server.stats.credentials.is_some() => {
                 vec![Document::Slots, Document::Admin, Document::Load, Document::StatusJson]
             }
             StatsSource::Auto | StatsSource::Live => {
-                vec![Document::Slots, Document::Load, Document::StatusJson]
+                // The last comes last because an Icecast 2.4 takes who asks for it for somebody who has
+                // no password.
+                vec![Document::Slots, Document::Load, Document::StatusJson, Document::PublicStats]
             }
         };
         if !self.looks.is_multiple_of(LOOKS_UNTIL_BEST) {
@@ -141,11 +153,7 @@ impl Fetcher {
 async fn get(server: &Server, document: Document, timeout: Duration) -> Result<Seen, Failure> {
     let base = server.stats.url.as_str().trim_end_matches('/');
     let url = format!("{base}{}", document.path());
-    let client = client(server.stats.url.scheme() == "https").map_err(|why| Failure {
-        result: PollResult::Connect,
-        evidence: Evidence::Own,
-        why: why.to_owned(),
-    })?;
+    let client = client(server.stats.url.scheme() == "https").map_err(Failure::own)?;
     let mut request = client.get(&url).timeout(timeout).header("Connection", "close");
     if document == Document::Admin
         && let Some(account) = &server.stats.credentials
@@ -165,8 +173,11 @@ async fn get(server: &Server, document: Document, timeout: Duration) -> Result<S
     let mut body = Vec::new();
     let whole = read(&mut answer, &mut body, &url).await;
     // Icecast refuses without having read the request, so a reset follows what it says.
-    if status == StatusCode::FORBIDDEN && contains(&body, FULL_TEXT) {
-        return Ok(Seen::Full);
+    if matches!(status, StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE) {
+        let reason = answer.extensions().get::<ReasonPhrase>().map_or(&b""[..], |it| it.as_bytes());
+        if FULL_TEXTS.iter().any(|text| contains(&body, text) || contains(reason, text)) {
+            return Ok(Seen::Full);
+        }
     }
     whole?;
     if status != StatusCode::OK {
@@ -183,7 +194,7 @@ async fn get(server: &Server, document: Document, timeout: Duration) -> Result<S
 /// A full Icecast refuses whoever connects, and if it does so before it was asked anything, the
 /// HTTP client takes the refusal for nonsense and drops it. Icecast then accepts nobody for 0.4 s,
 /// so that the second request waits there before the second refusal is made.
-async fn ask(request: RequestBuilder) -> Result<Response, reqwest::Error> {
+pub(super) async fn ask(request: RequestBuilder) -> Result<Response, reqwest::Error> {
     let again = request.try_clone();
     match (request.send().await, again) {
         (Err(error), Some(again))
@@ -212,7 +223,7 @@ async fn parse(document: Document, body: Vec<u8>) -> Result<Report, Malformed> {
 }
 
 /// How long the lines of a head are, near enough.
-fn head_size(answer: &Response) -> usize {
+pub(super) fn head_size(answer: &Response) -> usize {
     answer.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
@@ -272,6 +283,7 @@ impl Document {
             Self::Load => "/load.xsl",
             Self::Admin => "/admin/stats",
             Self::StatusJson => "/status-json.xsl",
+            Self::PublicStats => "/admin/publicstats",
             Self::Statistics => "/statistics",
             Self::Seven => "/7.html",
         }
@@ -284,6 +296,7 @@ impl Document {
             Self::Load => "load.xsl",
             Self::Admin => "admin",
             Self::StatusJson => "status-json",
+            Self::PublicStats => "publicstats",
             Self::Statistics => "shoutcast",
             Self::Seven => "shoutcast 1",
         }
@@ -292,7 +305,7 @@ impl Document {
     fn parse(self, body: &[u8]) -> Result<Report, Malformed> {
         match self {
             Self::Slots | Self::Load => icecast::slots::slots(body),
-            Self::Admin => icecast::admin::admin(body),
+            Self::Admin | Self::PublicStats => icecast::admin::admin(body),
             Self::StatusJson => icecast::status_json::status_json(body),
             Self::Statistics => icecast::shoutcast::statistics(body),
             Self::Seven => icecast::shoutcast::seven(body),
@@ -305,6 +318,11 @@ impl Failure {
     pub(super) fn our_own(self, late: Duration) -> Self {
         let why = format!("{}; but we ourselves did not run for {late:.1?}", self.why);
         Self { evidence: Evidence::Own, why, ..self }
+    }
+
+    /// What this machine lacks: says nothing of the relay.
+    pub(super) fn own(why: &str) -> Self {
+        Self { result: PollResult::Connect, evidence: Evidence::Own, why: why.to_owned() }
     }
 
     pub(super) fn timeout(why: String) -> Self {

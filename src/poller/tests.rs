@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::fleet::Headroom;
+use crate::icecast::MountReport;
 use crate::slots::{MountSlots, Terms, reserve};
 
 const POLL: Poll = Poll {
@@ -64,6 +65,25 @@ async fn a_relay_that_nobody_is_sent_to_is_asked_seldom() {
 async fn a_relay_that_is_being_sent_listeners_is_asked_often() {
     let relay = relay(100);
     assert!(reserve(&relay.server, &relay.mount, 1, 0));
+    assert_about(relay.pause().await, POLL.fast_interval);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_is_counted_looks_tell_nothing_of_those_who_were_sent() {
+    let relay = relay(1);
+    let answers = MountReport {
+        name: "/x".to_owned(),
+        listeners: None,
+        limit: Limit::Unknown,
+        activity: Activity::Answers,
+        bytes: None,
+    };
+    let report = Report { clients: None, mounts: vec![answers] };
+    let look = begin_look(&relay.server, &relay.listed(), Duration::ZERO);
+    record(&relay.server, &relay.listed(), look, &report, Duration::from_secs(5));
+    assert!(reserve(&relay.server, &relay.mount, 1, 0));
+    assert_about(relay.pause().await, POLL.interval);
+    relay.server.judge(Evidence::Soft, Duration::ZERO, RULES);
     assert_about(relay.pause().await, POLL.fast_interval);
 }
 

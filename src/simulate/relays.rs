@@ -11,6 +11,8 @@ pub(super) struct Relays(Vec<Relay>);
 struct Relay {
     mounts: Vec<Mount>,
     max_clients: Option<u64>,
+    /// Whether it tells its listeners.
+    counts: bool,
     dead: bool,
     /// How often it has died.
     life: u32,
@@ -38,6 +40,7 @@ impl Relays {
             let mut relay = Relay {
                 mounts: Vec::new(),
                 max_clients: server.max_listeners,
+                counts: server.stats.counts_listeners(),
                 dead: false,
                 life: 0,
             };
@@ -105,12 +108,17 @@ impl Relays {
         let relay = self.0.get(server).filter(|relay| !relay.dead)?;
         let mounts = relay.mounts.iter().map(|mount| MountReport {
             name: mount.path.clone(),
-            listeners: Some(mount.count()),
-            limit: mount.limit.map_or(Limit::Unlimited, Limit::Listeners),
-            activity: Activity::Active,
+            listeners: relay.counts.then(|| mount.count()),
+            limit: match (relay.counts, mount.limit) {
+                (false, _) => Limit::Unknown,
+                (true, None) => Limit::Unlimited,
+                (true, Some(limit)) => Limit::Listeners(limit),
+            },
+            activity: if relay.counts { Activity::Active } else { Activity::Answers },
             bytes: None,
         });
-        Some(Report { clients: Some(relay.clients()), mounts: mounts.collect() })
+        let clients = relay.counts.then(|| relay.clients());
+        Some(Report { clients, mounts: mounts.collect() })
     }
 
     /// Ends a relay; tells how many listened, by stream.

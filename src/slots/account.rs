@@ -50,8 +50,10 @@ struct Book {
     terms: Terms,
     /// The limit that the relay reported last.
     reported: Option<u64>,
-    /// Units counted by the last good look.
+    /// Units counted by the last good look; 0 if it could not count.
     seen: u64,
+    /// Whether it could.
+    counted: bool,
     /// Units that the relay's feed has told of since: for people alone.
     heard: Option<u64>,
     /// Units that this look counted, or that were committed so early that it must have.
@@ -76,6 +78,7 @@ impl Account {
             terms,
             reported: None,
             seen: 0,
+            counted: false,
             heard: None,
             base: 0,
             credit: 0,
@@ -132,7 +135,8 @@ impl Account {
 
     /// Enters what a good look that began at `began` counted, of which `arrived` units were not
     /// there at the look before. Returns for how many units this ends the reservation before its
-    /// time.
+    /// time. Where nobody can tell how many are `seen`, only promises count, for as long as they are
+    /// reserved.
     ///
     /// Whoever arrived was sent here, if listeners come by no other way: the reservation has become
     /// a listener, and to count both would leave slots empty while players are refused. As many
@@ -143,7 +147,7 @@ impl Account {
     pub(super) fn observe(
         &self,
         began: Moment,
-        seen: u64,
+        seen: Option<u64>,
         arrived: u64,
         reported: Option<u64>,
         settle: Duration,
@@ -164,7 +168,8 @@ impl Account {
                 book.marks.pop_front();
             }
         }
-        book.seen = seen;
+        book.seen = seen.unwrap_or(0);
+        book.counted = seen.is_some();
         book.heard = None;
         book.reported = reported;
         book.shut = false;
@@ -214,15 +219,17 @@ impl Account {
         self.claimed.load(Acquire).saturating_add_signed(self.offset.load(Relaxed))
     }
 
-    /// Units counted by the last good look.
-    pub fn seen(&self) -> u64 {
-        self.book().seen
+    /// Units counted by the last good look; `None` where it could not count.
+    pub fn counted(&self) -> Option<u64> {
+        let book = self.book();
+        book.counted.then_some(book.seen)
     }
 
-    /// Units in use as far as anybody told: by the last good look, or by the feed since.
-    pub fn told(&self) -> u64 {
+    /// Units in use as far as anybody told: by the last good look, or by the feed since; `None`
+    /// where nobody did.
+    pub fn told(&self) -> Option<u64> {
         let book = self.book();
-        book.heard.unwrap_or(book.seen)
+        book.heard.or(book.counted.then_some(book.seen))
     }
 
     /// Units promised that no look can have seen yet.

@@ -32,7 +32,7 @@ fn reserve(mount: &Account, server: &Account) -> bool {
 fn look(account: &Account, second: u64, seen: u64, arrived: u64) {
     let began = Moment::from_secs(second);
     account.mark(began);
-    account.observe(began, seen, arrived, None, SETTLE);
+    account.observe(began, Some(seen), arrived, None, SETTLE);
 }
 
 #[test]

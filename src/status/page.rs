@@ -90,13 +90,13 @@ fn write_mount(html: &mut String, mount: &MountStatus) -> fmt::Result {
         "<tr><td>{}<td>{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td>",
         Text(&mount.server),
         Text(&mount.mount),
-        mount.listeners,
+        Told(mount.listeners),
         mount.reserved,
         Count(mount.max_listeners),
         Count(mount.free),
     )?;
     if let Some(max) = mount.max_listeners {
-        let used = mount.listeners + mount.reserved;
+        let used = mount.listeners.unwrap_or(0).saturating_add(mount.reserved);
         write!(html, "<meter min=\"0\" max=\"{max}\" value=\"{used}\">{used} of {max}</meter>")?;
     }
     let class = if mount.candidate { "" } else { " class=\"bad\"" };
@@ -122,10 +122,10 @@ fn write_servers(html: &mut String, servers: &[ServerStatus]) -> fmt::Result {
             server.health,
             Text(server.source.as_deref().unwrap_or("–")),
             if server.live == Some(false) { ", <span class=\"bad\">feed lost</span>" } else { "" },
-            server.clients,
+            Told(server.clients),
             Count(server.max_listeners),
             server.redirected,
-            server.arrived,
+            Told(server.arrived),
             Text(server.trouble.as_deref().unwrap_or_default()),
         )?;
     }
@@ -159,6 +159,18 @@ impl fmt::Display for Waiting {
         match self.0 {
             0 => Ok(()),
             waiting => write!(f, ", {waiting} waiting"),
+        }
+    }
+}
+
+/// A number where somebody tells it.
+struct Told(Option<u64>);
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(count) => count.fmt(f),
+            None => f.write_str("–"),
         }
     }
 }

@@ -1,12 +1,15 @@
 //! Each document that Icecast tells its listeners in is read as Icecast really writes it.
 
+use std::path::Path;
 use std::time::Duration;
+
+use icecast_balancer::icecast::{Activity, Limit, Report};
 
 use crate::support::balancer::Balancer;
 use crate::support::icecast::{ADMIN_PASSWORD, Icecast, Setup};
 use crate::support::lab::Lab;
 use crate::support::listener::{Listener, Outcome};
-use crate::support::process::eventually;
+use crate::support::process::{Program, eventually};
 use crate::support::source::{Source, Stream};
 
 const RADIO: &str = "/radio.mp3";
@@ -120,4 +123,46 @@ streams:
 /// What the metric `name` says of the mount.
 fn shown(balancer: &Balancer, name: &str) -> Option<f64> {
     balancer.metric(name, &[&*format!("stream=\"{RADIO}\""), "server=\"vienna\""])
+}
+
+/// Our stylesheet on the tree that an Icecast gives it, by the processor that Icecast has.
+fn transformed(tree: &str) -> Report {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let lab = Lab::new();
+    let (code, printed) = Program::new("xsltproc", "xsltproc")
+        .args([
+            root.join("deploy/icecast/slots.xsl"),
+            root.join("tests/fixtures/icecast").join(tree),
+        ])
+        .run(&lab.folder("xsltproc", "nobody"));
+    assert_eq!(code, Some(0), "{printed}");
+    icecast_balancer::icecast::slots::slots(printed.as_bytes()).unwrap()
+}
+
+/// None of these servers was run: the trees are what their source says that they make.
+#[test]
+fn slots_xsl_suits_the_trees_of_icecast_2_5_and_of_icecast_kh() {
+    for (tree, mounts) in [
+        (
+            "stats-2.5.xml",
+            vec![("/on-demand.ogg", 0, Limit::Unlimited), ("/radio.ogg", 3, Limit::Listeners(50))],
+        ),
+        (
+            "stats-kh.xml",
+            vec![
+                ("/limited.mp3", 3, Limit::Listeners(50)),
+                ("/on-demand.mp3", 0, Limit::Unlimited),
+                ("/unlimited.mp3", 1, Limit::Unlimited),
+            ],
+        ),
+    ] {
+        let report = transformed(tree);
+        let told = report.mounts.iter().map(|mount| {
+            let is_idle = mount.name.starts_with("/on-demand");
+            assert_eq!(mount.activity == Activity::Idle, is_idle, "{}", mount.name);
+            (&*mount.name, mount.listeners.unwrap(), mount.limit)
+        });
+        assert_eq!(told.collect::<Vec<_>>(), mounts, "{tree}");
+        assert_eq!(report.clients, Some(6), "{tree}");
+    }
 }

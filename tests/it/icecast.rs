@@ -3,6 +3,7 @@
 mod large_documents;
 mod live_feed;
 mod numbers;
+mod other_icecasts;
 mod properties;
 mod writers;
 

@@ -6,6 +6,8 @@ mod hostile;
 mod looks;
 mod mounts;
 mod names;
+mod other_icecasts;
+mod probe;
 mod shoutcast;
 mod sources;
 mod stub;

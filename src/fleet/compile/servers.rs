@@ -64,7 +64,7 @@ fn stats(server: &config::Server, secrets: &Secrets<'_>, findings: &mut Findings
         Some(config::StatsSource::Admin) => StatsSource::Admin,
         Some(config::StatsSource::Live) => StatsSource::Live,
         Some(config::StatsSource::Shoutcast) => StatsSource::Shoutcast,
-        Some(config::StatsSource::Probe) => return None,
+        Some(config::StatsSource::Probe) => StatsSource::Probe,
     };
     let url = stats.url.clone().or_else(|| server.url.clone())?.value;
     Some(Stats { source, url, credentials })

@@ -3,34 +3,13 @@
 use std::collections::HashMap;
 
 use http::HeaderValue;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use crate::config::findings::Findings;
 use crate::config::source::{At, Span};
 use crate::config::suggest::{did_you_mean, shown};
 use crate::config::{self, Config, Mounts};
-use crate::fleet::{Fallback, Mount, Server, ServerId, ServerState, Stream, StreamId};
-
-/// What stands in the path of a URL for itself.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'/')
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'!')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'(')
-    .remove(b')')
-    .remove(b'*')
-    .remove(b'+')
-    .remove(b',')
-    .remove(b';')
-    .remove(b'=')
-    .remove(b':')
-    .remove(b'@');
+use crate::fleet::{Fallback, Mount, Server, ServerId, ServerState, Stream, StreamId, address};
 
 /// Streams, who owns which path, and what deserves a word.
 pub(super) struct Linked {
@@ -279,6 +258,5 @@ fn report_loop(
 
 /// The absolute URL of a mount.
 fn location(server: &Url, path: &str) -> Option<HeaderValue> {
-    let base = server.as_str().trim_end_matches('/');
-    HeaderValue::from_str(&format!("{base}{}", utf8_percent_encode(path, PATH))).ok()
+    HeaderValue::from_str(&address::of_mount(server, path)).ok()
 }

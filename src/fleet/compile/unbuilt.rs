@@ -3,7 +3,7 @@
 use crate::config::findings::Findings;
 use crate::config::source::{At, Span};
 use crate::config::suggest::shown;
-use crate::config::{Config, Family, Policy, Server, StatsSource, WhenFull};
+use crate::config::{Config, Family, Policy, Server, WhenFull};
 
 /// Reports everything that would have no effect.
 pub(super) fn refuse(config: &Config, findings: &mut Findings) {
@@ -43,9 +43,5 @@ fn refuse_server(server: &Server, refuse: &mut impl FnMut(Option<Span>, &str, &s
             refuse(Some(span), "`ip` other than `any`", "write any or remove it");
         }
         Some(At { value: Family::Any, .. }) | None => {}
-    }
-    if let Some(At { value: StatsSource::Probe, span }) = server.stats.source {
-        let help = "use `auto`, `live`, `slots`, `admin`, `status-json` or `shoutcast`";
-        refuse(Some(span), "`stats.source: probe`", help);
     }
 }

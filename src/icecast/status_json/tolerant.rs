@@ -40,7 +40,10 @@ pub(super) fn sources(body: &[u8]) -> Result<Vec<Source>, Malformed> {
             }
             Token::Open if open.len() == DEEPEST => return Err(not_icestats()),
             Token::Open => open.push(Fields::default()),
-            Token::Close => found.extend(open.pop().and_then(Fields::source)),
+            Token::Close => {
+                let is_comment = open.len() > SOURCE;
+                found.extend(open.pop().filter(|_| !is_comment).and_then(Fields::source));
+            }
             Token::Other => {}
             Token::Unfinished => break,
         }
@@ -51,6 +54,10 @@ pub(super) fn sources(body: &[u8]) -> Result<Vec<Source>, Malformed> {
         (false, _) => Err(not_icestats()),
     }
 }
+
+/// How deep a source may lie: in `icestats`, in the document. What is deeper is a source's own, and
+/// Icecast 2.5 has the comments of a stream there, which whoever sends it gives what names they like.
+const SOURCE: usize = 3;
 
 /// What matters of one object, as it stands in the document.
 #[derive(Default)]
@@ -208,6 +215,13 @@ mod tests {
         let document = br#"{"icestats":{"source":{"listenurl":"http://h/a","listeners":3,
             "history":{"listeners":9},"title":-,"stream_start":"x"}}}"#;
         assert_eq!(sources(document), Ok(vec![source("http://h/a", "3", true)]));
+    }
+
+    #[test]
+    fn a_comment_of_a_stream_cannot_forge_a_source() {
+        let document = br#"{"icestats":{"source":[{"metadata":{"listenurl":"http://h/forged",
+            "listeners":0},"title":-,"listenurl":"http://h/a","listeners":3}]}}"#;
+        assert_eq!(sources(document), Ok(vec![source("http://h/a", "3", false)]));
     }
 
     #[test]

@@ -184,7 +184,7 @@ impl FakeRelay {
 }
 
 impl Eye for FakeEye {
-    async fn look(&mut self, _: &Server, _: Duration) -> Result<Seen, Failure> {
+    async fn look(&mut self, _: &Server, _: &[Listed<'_>], _: Duration) -> Result<Seen, Failure> {
         let relay = &self.relay;
         relay.looks.lock().unwrap().push(self.state.now());
         let _counted = Counted::new(&relay.now, &relay.most);

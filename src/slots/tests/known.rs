@@ -117,8 +117,8 @@ fn what_an_account_tells_adds_up() {
     assert_eq!((seats.limit(), seats.room(), seats.load()), (Some(10), Some(7), 0));
     ledger.saw(ledger.begin(at(1.0)), 4);
     assert!(ledger.reserve() && ledger.reserve());
-    assert_eq!((seats.seen(), seats.reserved(), seats.load()), (4, 2, 6));
-    assert_eq!((seats.free(), seats.told()), (Some(1), 4));
+    assert_eq!((seats.counted(), seats.reserved(), seats.load()), (Some(4), 2, 6));
+    assert_eq!((seats.free(), seats.told()), (Some(1), Some(4)));
     let other = Ledger::new(UNLIMITED, UNLIMITED).mount.seats;
     assert_eq!((other.limit(), other.room(), other.free()), (None, None, None));
 }

@@ -103,9 +103,14 @@ fn certificate(folder: &Path) {
     }
 }
 
-/// The pieces of a page of the documentation that are in this language.
+/// The pieces of `docs/operation.md` that are in this language.
 pub(crate) fn documented(language: &str) -> Vec<String> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operation.md");
+    documented_in("docs/operation.md", language)
+}
+
+/// The pieces of a page of the documentation that are in this language.
+pub(crate) fn documented_in(page: &str, language: &str) -> Vec<String> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
     let page = fs::read_to_string(page).unwrap();
     let fence = format!("```{language}\n");
     // What stands before the first fence is text.

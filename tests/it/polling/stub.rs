@@ -29,6 +29,8 @@ struct Counts {
 enum Way {
     /// At once, to the end.
     Whole(Vec<u8>),
+    /// This document, where it is asked for, and nothing elsewhere.
+    Showing { path: &'static str, body: &'static [u8] },
     /// The beginning, then a byte again and again.
     Dripping(Vec<u8>),
     /// Slots, after some thought.
@@ -41,6 +43,11 @@ const SLOTS: &[u8] = b"HTTP/1.0 200 OK\r\n\r\n<slots version=\"1\" clients=\"1\"
 impl Stub {
     pub(super) async fn answering(bytes: Vec<u8>) -> Self {
         Self::start(Way::Whole(bytes)).await
+    }
+
+    /// One that has a document at `path` and nothing else.
+    pub(super) async fn showing(path: &'static str, body: &'static [u8]) -> Self {
+        Self::start(Way::Showing { path, body }).await
     }
 
     pub(super) async fn dripping(beginning: Vec<u8>) -> Self {
@@ -100,9 +107,15 @@ impl Drop for Stub {
 async fn answer(mut socket: TcpStream, way: Way, now: &AtomicUsize) -> io::Result<()> {
     let _counted = Counted(now);
     let mut head = [0; 4096];
-    let _some = socket.read(&mut head).await?;
+    let length = socket.read(&mut head).await?;
     match way {
         Way::Whole(bytes) => socket.write_all(&bytes).await,
+        Way::Showing { path, body }
+            if head[..length].starts_with(format!("GET {path} ").as_bytes()) =>
+        {
+            socket.write_all(&[b"HTTP/1.0 200 OK\r\n\r\n", body].concat()).await
+        }
+        Way::Showing { .. } => socket.write_all(b"HTTP/1.0 404 Not Found\r\n\r\n").await,
         Way::Dripping(beginning) => {
             socket.write_all(&beginning).await?;
             loop {

@@ -104,7 +104,7 @@ fn known(snapshot: &Snapshot) -> BTreeMap<String, String> {
     for (id, stream, _) in snapshot.streams() {
         for mount in snapshot.mounts(id) {
             let (seats, server) = (&mount.slots.seats, mount.server);
-            let facts = (seats.reserved(), seats.seen(), seats.told(), mount.slots.presence());
+            let facts = (seats.reserved(), seats.counted(), seats.told(), mount.slots.presence());
             let name = format!("{}{} at {}", server.name, mount.config.path, server.url);
             known.insert(name, format!("{facts:?} {}", mount.redirects.get()));
         }
