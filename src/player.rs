@@ -1,7 +1,9 @@
 //! What matters of a player, and why it can be refused.
 
 use std::fmt;
+use std::net::IpAddr;
 
+use crate::country::Country;
 use crate::fleet::ServerId;
 
 /// What matters of a listener's player.
@@ -13,6 +15,11 @@ pub struct Client {
     pub came_from: Option<ServerId>,
     /// Whether it came by https, and should stay with it.
     pub https: bool,
+    /// Where it asks from, as far as proxies are believed about it; IPv4 is never mapped to IPv6.
+    /// `None`: nobody in particular, whom every server takes.
+    pub address: Option<IpAddr>,
+    /// The country of that address, if it is known and matters.
+    pub country: Option<Country>,
 }
 
 /// Why nobody gets the listener.
@@ -28,7 +35,8 @@ pub enum Refusal {
 
 impl Client {
     /// A player of which nothing is known.
-    pub const ANY: Self = Self { connections: 1, came_from: None, https: false };
+    pub const ANY: Self =
+        Self { connections: 1, came_from: None, https: false, address: None, country: None };
 }
 
 impl fmt::Display for Refusal {

@@ -193,6 +193,7 @@ fn decide(
         names.stream = snapshot.fleet.streams.get(stream).map(|stream| (*stream.path).into());
     }
     ask.client.https = origin.https;
+    ask.client.address = Some(origin.address);
     let visitor = state.recent.visitor(origin.address, ask.agent, stream);
     ask.client.came_from = state.recent.last(visitor, now);
     // A player that only wants to know takes no slot.

@@ -16,13 +16,14 @@ const MODULES: &[(&str, &[&str])] = &[
     // Pure: what is written, what it means, what relays say.
     ("problem", &[]),
     ("network", &[]),
+    ("country", &[]),
     ("config", &["network", "problem"]),
     ("fleet", &["config", "network", "problem"]),
     ("icecast", &[]),
     ("forwarded", &["network"]),
     // Memory: what is counted, seen and promised.
     ("counters", &[]),
-    ("player", &["fleet"]),
+    ("player", &["country", "fleet"]),
     ("queue", &["player"]),
     ("slots", &["counters", "fleet", "icecast"]),
     ("recent", &["fleet", "slots"]),
