@@ -1,11 +1,14 @@
-//! Countries by their codes.
+//! Countries by their codes, and which address is in which.
 
 mod codes;
+mod database;
 
 use std::fmt;
 use std::str::FromStr;
 
 use codes::CODES;
+
+pub use database::{Database, NotADatabase};
 
 /// A country by its code of ISO 3166-1: two capital letters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
