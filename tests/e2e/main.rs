@@ -17,6 +17,7 @@ mod crowd;
 mod demo;
 mod edge;
 mod failure;
+mod families;
 mod metrics;
 mod page;
 mod players;
