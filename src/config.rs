@@ -25,6 +25,7 @@ use url::Url;
 
 use crate::config::findings::Findings;
 use crate::config::source::{At, Sources, Span};
+use crate::country::Country;
 use crate::network::Network;
 
 /// The whole file.
@@ -81,8 +82,9 @@ pub(crate) struct Balance {
     pub(crate) when_full: Option<At<WhenFull>>,
     pub(crate) wait: Option<At<Duration>>,
     pub(crate) panic: Option<At<Panic>>,
-    /// The key; nothing is done with it yet.
-    pub(crate) geoip: Option<Span>,
+    pub(crate) geoip: Option<At<PathBuf>>,
+    /// As written: `${NAME}` is still in it.
+    pub(crate) salt: Option<At<SecretString>>,
 }
 
 /// `balance.policy`
@@ -136,8 +138,7 @@ pub(crate) struct Server {
     pub(crate) weight: Option<At<u32>>,
     pub(crate) tier: Option<At<u32>>,
     pub(crate) state: Option<At<State>>,
-    /// The key; nothing is done with it yet.
-    pub(crate) clients: Option<Span>,
+    pub(crate) clients: Option<Clients>,
     pub(crate) ip: Option<At<Family>>,
     pub(crate) stats: Stats,
 }
@@ -154,7 +155,16 @@ pub(crate) enum State {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Family {
     Any,
-    One,
+    V4,
+    V6,
+}
+
+/// `clients` of a server
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    pub(crate) countries: Option<At<Vec<At<Country>>>>,
+    pub(crate) networks: Option<At<Vec<At<Network>>>>,
+    pub(crate) only: Option<At<bool>>,
 }
 
 /// `stats:` of a server

@@ -1,18 +1,24 @@
-//! The configuration's files and secrets from the disk and the environment.
+//! The configuration's files, secrets and database from the disk and the environment.
 //!
 //! Whatever stands under a name, to read it ends soon: only regular files are opened, no more is
 //! read of them than a configuration can need, and a pipe or a device that nobody writes to is a
 //! problem and not a wait.
+
+mod database;
 
 use std::env;
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::config::source::{MAX_BYTES, Sources};
+use crate::country::Database;
 use crate::fleet::compile::Outside;
 use crate::problem::{Problem, Problems};
+
+pub use database::Opened;
 
 /// A secret is a line, not a document.
 const MAX_SECRET_BYTES: usize = 64 * 1024;
@@ -36,6 +42,10 @@ impl Outside for Disk {
         let bytes = read_at_most(open(path)?, MAX_SECRET_BYTES)?;
         String::from_utf8(bytes)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8"))
+    }
+
+    fn database(&self, path: &Path) -> io::Result<Arc<Database>> {
+        Opened::new(path, &[]).database()
     }
 }
 

@@ -5,17 +5,23 @@
 
 pub mod address;
 pub mod changes;
+mod clients;
 pub mod compile;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
 use secrecy::SecretString;
 use url::Url;
 
+use crate::affinity::Key;
+use crate::country::Database;
 use crate::network::Networks;
+
+pub use clients::{Clients, Family};
 
 /// Everything one configuration means.
 #[derive(Debug)]
@@ -32,6 +38,8 @@ pub struct Fleet {
     pub poll: Poll,
     /// How listeners are distributed.
     pub balance: Balance,
+    /// Which address is in which country; `None` where no server asks.
+    pub countries: Option<Arc<Database>>,
     /// What one peer, and all of them, may take.
     pub limits: Limits,
     /// The relays, in the file's order.
@@ -102,6 +110,8 @@ pub enum Policy {
     MostFree,
     /// Drawn in proportion to weight alone.
     WeightedRandom,
+    /// The first with room in an order that is the listener's own.
+    ClientHash(Key),
 }
 
 /// `balance.headroom`.
@@ -159,6 +169,10 @@ pub struct Server {
     pub max_joins_per_second: u64,
     /// Whether it gets new listeners.
     pub state: ServerState,
+    /// Whose listeners it is for; `None`: everybody's, and nobody's more than others'.
+    pub clients: Option<Clients>,
+    /// The only address family that it can be reached by; `None`: both.
+    pub ip: Option<Family>,
     /// Where and how its statistics are read.
     pub stats: Stats,
 }

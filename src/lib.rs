@@ -2,7 +2,8 @@
 //!
 //! The modules, from what needs nothing to what needs everything:
 //!
-//! - What is written and what it means: [`problem`], [`network`], [`config`], [`files`], [`fleet`].
+//! - What is written and what it means: [`problem`], [`network`], [`country`], [`affinity`],
+//!   [`config`], [`files`], [`fleet`].
 //! - What relays say: [`icecast`]. What proxies say: [`forwarded`].
 //! - What is remembered: [`counters`], [`slots`], [`recent`], [`state`]; and for later, [`logs`].
 //! - Who gets the next listener, and who waits: [`select`], [`waiting`].
@@ -13,6 +14,8 @@
 //!
 //! ARCHITECTURE.md tells why, and a test keeps the arrows pointing one way.
 
+pub mod affinity;
+pub mod country;
 pub mod network;
 pub mod problem;
 

@@ -74,22 +74,41 @@ impl Queue {
     }
 
     /// Serves from the front until somebody cannot be served. `serve` decides for one player.
-    pub fn serve(&self, mut serve: impl FnMut(Client) -> Call) {
+    ///
+    /// Where not every relay takes everybody, those who wait for other relays are served all the
+    /// same: `admission` is equal for players whom the same relays take, and `None` where all do.
+    pub fn serve(
+        &self,
+        admission: impl Fn(Client) -> Option<u64>,
+        mut serve: impl FnMut(Client) -> Call,
+    ) {
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut in_vain: Vec<Option<u64>> = Vec::new();
+        let mut wait_on = VecDeque::new();
         while let Some(ticket) = tickets.pop_front() {
             // Whoever has gone must not be given a slot.
             if ticket.call.is_closed() {
                 continue;
             }
+            let admission = admission(ticket.client);
+            if in_vain.contains(&admission) {
+                wait_on.push_back(ticket);
+                continue;
+            }
             match serve(ticket.client) {
-                Err(Refusal::Full) => {
+                Err(Refusal::Full) if admission.is_none() => {
                     tickets.push_front(ticket);
                     return;
+                }
+                Err(Refusal::Full) => {
+                    wait_on.push_back(ticket);
+                    in_vain.push(admission);
                 }
                 // Who goes in this very moment leaves a slot promised, which runs out by itself.
                 call => drop(ticket.call.send(call)),
             }
         }
+        *tickets = wait_on;
     }
 }
 
@@ -130,15 +149,52 @@ mod tests {
         let first = queue.enter(two(1), 9).unwrap();
         let second = queue.enter(two(2), 9).unwrap();
         let mut served = Vec::new();
-        queue.serve(|client| {
-            served.push(client.connections);
-            if served.len() == 1 { Ok(location("http://one/")) } else { Err(Refusal::Full) }
-        });
+        queue.serve(
+            |_| None,
+            |client| {
+                served.push(client.connections);
+                if served.len() == 1 { Ok(location("http://one/")) } else { Err(Refusal::Full) }
+            },
+        );
         assert_eq!(served, [1, 2]);
         assert_eq!(first.called(Duration::from_secs(8)).await, Ok(location("http://one/")));
-        queue.serve(|_| Ok(location("http://two/")));
+        queue.serve(|_| None, |_| Ok(location("http://two/")));
         assert_eq!(second.called(Duration::from_secs(8)).await, Ok(location("http://two/")));
         assert_eq!(queue.waiting(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_other_relays_is_served_past_those_who_wait_in_vain() {
+        let queue = Arc::new(Queue::default());
+        let places: Vec<_> =
+            [1, 2, 1, 2].into_iter().map(|kind| queue.enter(two(kind), 9).unwrap()).collect();
+        let mut asked = Vec::new();
+        queue.serve(
+            |client| Some(client.connections),
+            |client| {
+                asked.push(client.connections);
+                if client.connections == 2 {
+                    Ok(location("http://two/"))
+                } else {
+                    Err(Refusal::Full)
+                }
+            },
+        );
+        assert_eq!(asked, [1, 2, 2], "one in vain speaks for its like");
+        assert_eq!(queue.waiting(), 4, "nobody has gone yet");
+        let mut order = Vec::new();
+        queue.serve(
+            |client| Some(client.connections),
+            |client| {
+                order.push(client.connections);
+                Ok(location("http://one/"))
+            },
+        );
+        assert_eq!(order, [1, 1], "they kept their places");
+        for (place, url) in places.into_iter().zip(["one", "two", "one", "two"]) {
+            let invitation = place.called(Duration::from_secs(8)).await.unwrap();
+            assert_eq!(invitation.location, format!("http://{url}/"));
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -153,7 +209,7 @@ mod tests {
         let queue = Arc::new(Queue::default());
         drop(queue.enter(Client::ANY, 9));
         assert_eq!(queue.waiting(), 0);
-        queue.serve(|_| panic!("a slot for nobody"));
+        queue.serve(|_| None, |_| panic!("a slot for nobody"));
     }
 
     #[test]
@@ -167,7 +223,7 @@ mod tests {
     async fn a_stream_that_goes_lets_its_players_go() {
         let queue = Arc::new(Queue::default());
         let place = queue.enter(Client::ANY, 9).unwrap();
-        queue.serve(|_| Err(Refusal::Offline));
+        queue.serve(|_| None, |_| Err(Refusal::Offline));
         assert_eq!(place.called(Duration::from_secs(8)).await, Err(Refusal::Offline));
     }
 }

@@ -193,6 +193,7 @@ fn decide(
         names.stream = snapshot.fleet.streams.get(stream).map(|stream| (*stream.path).into());
     }
     ask.client.https = origin.https;
+    ask.client = ask.client.at(origin.address, &snapshot.fleet);
     let visitor = state.recent.visitor(origin.address, ask.agent, stream);
     ask.client.came_from = state.recent.last(visitor, now);
     // A player that only wants to know takes no slot.
@@ -329,6 +330,7 @@ fn refused(refusal: Refusal) -> Outcome {
     match refusal {
         Refusal::Full => Outcome::Full,
         Refusal::Offline => Outcome::Offline,
-        Refusal::Unreachable => Outcome::Unreachable,
+        // To this player none can be reached.
+        Refusal::Unreachable | Refusal::ForOthers | Refusal::OnlyBy(_) => Outcome::Unreachable,
     }
 }

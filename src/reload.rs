@@ -111,7 +111,7 @@ pub fn load_once(path: &Path) -> Result<Loaded, Problems> {
 }
 
 fn loaded(sources: Result<Sources, Problems>) -> Result<Loaded, Problems> {
-    let Reading { trace, meaning } = Reading::of(sources);
+    let Reading { trace, meaning } = Reading::of(sources, &[]);
     meaning.map(|(fleet, digest)| Loaded { fleet, digest, trace })
 }
 
@@ -220,12 +220,15 @@ impl Reloader {
             if asked {
                 self.state.totals.reloads_unchanged.increment();
             }
+            // The same, but it may know better when its database was last written to.
+            self.in_force = trace;
             return Outcome::Unchanged;
         }
         if self.refused.as_ref() == Some(&trace)
             && !asked
             && let Some(refused) = self.state.reloads().refused
         {
+            self.refused = Some(trace);
             return Outcome::Rejected(refused);
         }
         match meaning {
@@ -324,8 +327,10 @@ impl Reloader {
     /// Understands on a thread of its own: should it panic over some text, then that text is
     /// refused, and that is all.
     async fn understand(&self, sources: Result<Sources, Problems>) -> Reading {
-        let reading = spawn_blocking(move || Reading::of(sources)).await;
-        reading.unwrap_or_else(|_panicked| Reading::of(Err(self.broken())))
+        let traces = [Some(&self.in_force), self.refused.as_ref()].into_iter().flatten();
+        let known: Vec<_> = traces.filter_map(|trace| trace.database.clone()).collect();
+        let reading = spawn_blocking(move || Reading::of(sources, &known)).await;
+        reading.unwrap_or_else(|_panicked| Reading::of(Err(self.broken()), &[]))
     }
 
     /// What a panic says may quote the text that it happened over, and so a password in it.

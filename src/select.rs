@@ -1,18 +1,23 @@
 //! Who gets the next listener, and why not the others.
 //!
 //! The decision is a function of its arguments: the snapshot, the moment and chance are passed in,
-//! nothing is kept. [`judge`] says of one mount whether it could take a listener, and if not, why;
+//! nothing is kept. [`verdicts`] says of each mount whether it could take a listener, and if not, why;
 //! [`pick`] chooses among those that could; [`assign`] also takes the slot. The redirect, the
 //! status and every explanation call the same three.
+
+mod affinity;
+mod preference;
 
 use std::fmt;
 
 use smallvec::SmallVec;
 
-use crate::fleet::{Fallback, Panic, Policy, ServerState, StreamId};
+use crate::fleet::{Fallback, Family, Panic, Policy, ServerState, StreamId};
 use crate::player::{Client, Refusal};
 use crate::slots::{Health, Moment, Presence, reserve};
 use crate::state::{MountView, Snapshot};
+
+pub use preference::{Preference, admission};
 
 /// What is to be said of one mount for one listener.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,6 +43,8 @@ pub struct Candidate {
     pub free: Option<u64>,
     /// The share of its slots in use, the tightest of its limits counting; `None`: unlimited.
     pub share: Option<f64>,
+    /// Whether its server prefers such listeners, but has its fair share already.
+    pub had_its_share: bool,
 }
 
 /// Candidates of a lower rank come first. The order of the fields is the order of importance.
@@ -50,6 +57,8 @@ pub struct Rank {
     pub trust: Trust,
     /// The configured tier.
     pub tier: u32,
+    /// What its server thinks of the listener.
+    pub preference: Preference,
     /// Whether its stream is proven.
     pub proof: Proof,
     /// Whether the player has just come back from there.
@@ -82,6 +91,10 @@ pub enum Proof {
 /// Why a mount is passed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
+    /// The player came by the other address family than the only one that reaches its server.
+    OnlyBy(Family),
+    /// Its server is for listeners from elsewhere, and for nobody else.
+    ForOthers,
     /// Its server is configured to get no new listeners.
     Draining,
     /// Its server is configured to be left alone.
@@ -178,10 +191,10 @@ pub fn pick(
     rng: &mut fastrand::Rng,
 ) -> Result<Candidate, Refusal> {
     let mut best = SmallVec::<[Candidate; 16]>::new();
-    let mut refusal = Refusal::Unreachable;
+    let mut refusal = None;
     for verdict in verdicts(snapshot, stream, client, now) {
         match verdict {
-            Verdict::Passed(reason) => refusal = heavier(refusal, reason),
+            Verdict::Passed(reason) => refusal = Some(heavier(refusal, reason)),
             Verdict::Candidate(candidate) => {
                 match best.first().map(|first| candidate.rank.cmp(&first.rank)) {
                     Some(std::cmp::Ordering::Greater) => {}
@@ -198,8 +211,11 @@ pub fn pick(
         Policy::LeastUsed => least_used(&best, rng),
         Policy::MostFree => most_free(&best, rng),
         Policy::WeightedRandom => draw(&best, rng, |candidate| candidate.weight),
+        Policy::ClientHash(key) => {
+            affinity::first(snapshot, stream, client, key, &best).or_else(|| least_used(&best, rng))
+        }
     }
-    .ok_or(refusal)
+    .ok_or(refusal.unwrap_or(Refusal::Unreachable))
 }
 
 /// What is to be said of each mount of `stream`, in the configuration's order.
@@ -209,14 +225,15 @@ pub fn verdicts(
     client: Client,
     now: Moment,
 ) -> impl Iterator<Item = Verdict> {
-    snapshot
-        .mounts(stream)
-        .enumerate()
-        .map(move |(at, mount)| judge(snapshot, at, &mount, client, now))
+    let mounts = snapshot.mounts(stream).enumerate();
+    let mut verdicts: SmallVec<[Verdict; 16]> =
+        mounts.map(|(at, mount)| judge(snapshot, at, &mount, client, now)).collect();
+    preference::temper(&mut verdicts);
+    verdicts.into_iter()
 }
 
-/// Says whether one mount could take a listener now.
-pub fn judge(
+/// Says whether one mount could take a listener now, whatever becomes of the others.
+fn judge(
     snapshot: &Snapshot,
     at: usize,
     mount: &MountView<'_>,
@@ -224,6 +241,11 @@ pub fn judge(
     now: Moment,
 ) -> Verdict {
     let poll = &snapshot.fleet.poll;
+    // First, so that nobody is told to wait for what is not for them.
+    let preference = match preference::preference(mount.server, client) {
+        Ok(preference) => preference,
+        Err(reason) => return Verdict::Passed(reason),
+    };
     match mount.server.state {
         ServerState::Active => {}
         ServerState::Draining => return Verdict::Passed(Reason::Draining),
@@ -260,13 +282,16 @@ pub fn judge(
             leaves_tls: client.https && !mount.server.speaks_tls(),
             trust,
             tier: mount.config.tier,
+            preference,
             proof: proof(mount),
-            came_from: client.came_from == Some(mount.config.server),
+            came_from: client.came_from == Some(mount.config.server)
+                && (in_doubt || !affinity::is_wanted(snapshot)),
         },
         weight: f64::from(mount.config.weight) * allowance * doubt,
         load: mount.slots.seats.load(),
         free: standing.free,
         share: standing.share,
+        had_its_share: false,
     })
 }
 
@@ -387,21 +412,24 @@ impl Verdict {
     }
 }
 
-/// What is to be said of a stream, once another of its mounts was passed over for `reason`: "full"
-/// outweighs "offline", which outweighs "unreachable".
-fn heavier(refusal: Refusal, reason: Reason) -> Refusal {
-    match (refusal, reason) {
-        (Refusal::Full, _) | (_, Reason::Full | Reason::Draining) => Refusal::Full,
-        (Refusal::Offline, _) | (_, Reason::Absent | Reason::Disabled) => Refusal::Offline,
-        (Refusal::Unreachable, Reason::Refusing | Reason::Down | Reason::Guessed) => {
-            Refusal::Unreachable
-        }
-    }
+/// What is to be said of a stream, once another of its mounts was passed over for `reason`.
+fn heavier(refusal: Option<Refusal>, reason: Reason) -> Refusal {
+    let this = match reason {
+        Reason::Full | Reason::Draining => Refusal::Full,
+        Reason::Absent | Reason::Disabled => Refusal::Offline,
+        Reason::Refusing | Reason::Down | Reason::Guessed => Refusal::Unreachable,
+        Reason::ForOthers => Refusal::ForOthers,
+        Reason::OnlyBy(family) => Refusal::OnlyBy(family),
+    };
+    refusal.map_or(this, |refusal| refusal.max(this))
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::OnlyBy(Family::V4) => "reached by IPv4 only",
+            Self::OnlyBy(Family::V6) => "reached by IPv6 only",
+            Self::ForOthers => "for listeners from elsewhere only",
             Self::Draining => "draining",
             Self::Disabled => "disabled",
             Self::Refusing => "refuses connections",

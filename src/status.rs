@@ -6,6 +6,7 @@ mod page;
 
 use serde::Serialize;
 
+use crate::fleet::Server;
 use crate::player::Client;
 use crate::select::{Proof, Trust, Verdict, verdicts};
 use crate::slots::Moment;
@@ -224,7 +225,16 @@ fn reason(mount: &MountView<'_>, verdict: &Verdict) -> Option<String> {
         (Trust::Sure, Proof::Flows) if mount.server_slots.misses_arrivals() => {
             "listeners who are sent there do not arrive: half the weight"
         }
-        (Trust::Sure, Proof::Flows) => return None,
+        (Trust::Sure, Proof::Flows) => return restriction(mount.server),
     };
     Some(remark.to_owned())
+}
+
+/// Whom a server takes that does not take everybody.
+fn restriction(server: &Server) -> Option<String> {
+    if let Some(family) = server.ip {
+        return Some(format!("for players that come by {family} only"));
+    }
+    let only = server.clients.as_ref().is_some_and(|clients| clients.only);
+    only.then(|| "for players from its countries and networks only".to_owned())
 }

@@ -3,7 +3,7 @@
 use crate::fleet::StreamId;
 use crate::player::Client;
 use crate::queue::{Call, Invitation};
-use crate::select::{Decision, assign};
+use crate::select::{Decision, admission, assign};
 use crate::slots::Moment;
 use crate::state::{Snapshot, State};
 
@@ -15,7 +15,10 @@ pub fn usher(state: &State, now: Moment) {
             && queue.waiting() > 0
         {
             let mut rng = fastrand::Rng::new();
-            queue.serve(|client| call(&snapshot, id, client, now, &mut rng));
+            queue.serve(
+                |client| admission(&snapshot, id, client),
+                |client| call(&snapshot, id, client, now, &mut rng),
+            );
         }
     }
 }

@@ -2,15 +2,18 @@
 
 use std::ops::RangeInclusive;
 
+use secrecy::SecretString;
+
 use crate::config::fields::{Entry, Fields, Names, entries};
 use crate::config::findings::Findings;
 use crate::config::source::{At, Span};
 use crate::config::suggest::shown;
 use crate::config::yaml::{Kind, Node, Value};
 use crate::config::{
-    Balance, Config, Family, Headroom, Limits, Panic, Password, Policy, Poll, Section, Server,
-    State, Stats, StatsSource, WhenFull, streams, urls, values,
+    Balance, Clients, Config, Family, Headroom, Limits, Panic, Password, Policy, Poll, Section,
+    Server, State, Stats, StatsSource, WhenFull, streams, urls, values,
 };
+use crate::country::{Country, NotACountry};
 use crate::network::Network;
 
 /// More listeners than any relay has.
@@ -124,7 +127,8 @@ fn balance(fields: &mut Fields<'_>, findings: &mut Findings) -> Balance {
             .read("when_full", findings, |entry, f| values::choice(entry, &when_full, f)),
         wait: fields.read("wait", findings, values::duration),
         panic: fields.read("panic", findings, |entry, f| values::choice(entry, &panic, f)),
-        geoip: unbuilt(fields, "geoip", findings, values::file),
+        geoip: fields.read("geoip", findings, values::file),
+        salt: fields.take("salt", findings).and_then(|entry| secret(&entry, findings)),
     }
 }
 
@@ -189,7 +193,7 @@ fn check_name(name: &At<String>, findings: &mut Findings) {
 fn server_fields(server: &mut Server, fields: &mut Fields<'_>, findings: &mut Findings) {
     let states =
         [("active", State::Active), ("draining", State::Draining), ("disabled", State::Disabled)];
-    let families = [("any", Family::Any), ("4", Family::One), ("6", Family::One)];
+    let families = [("any", Family::Any), ("4", Family::V4), ("6", Family::V6)];
     let choose_state = |entry: &Entry<'_>, f: &mut Findings| values::choice(entry, &states, f);
     let choose_family = |entry: &Entry<'_>, f: &mut Findings| values::choice(entry, &families, f);
 
@@ -206,7 +210,7 @@ fn server_fields(server: &mut Server, fields: &mut Fields<'_>, findings: &mut Fi
     server.weight = number(fields, "weight", WEIGHT, findings);
     server.tier = number(fields, "tier", TIER, findings);
     server.state = fields.read("state", findings, choose_state);
-    server.clients = unbuilt(fields, "clients", findings, clients);
+    server.clients = fields.take("clients", findings).and_then(|entry| clients(&entry, findings));
     server.ip = fields.read("ip", findings, choose_family);
     server.stats = below(fields, "stats", findings, stats);
 }
@@ -260,7 +264,11 @@ fn password(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Password
         let path = path.map(|value| Password::File(At { value, span: entry.node.span }));
         return path.filter(|_| written.is_none());
     }
-    let entry = written?;
+    secret(&written?, findings).map(Password::Written)
+}
+
+/// Text that is never shown.
+fn secret(entry: &Entry<'_>, findings: &mut Findings) -> Option<At<SecretString>> {
     let Value::Scalar(scalar) = &entry.node.value else {
         let message = format!("`{}` must be text", entry.name);
         findings.secret_problem(entry.node.span, message, "put it in quotes");
@@ -272,7 +280,7 @@ fn password(fields: &mut Fields<'_>, findings: &mut Findings) -> Option<Password
         ("is empty", "give it a value, or remove the line")
     } else {
         let value = scalar.text.clone().into();
-        return Some(Password::Written(At { value, span: entry.node.span }));
+        return Some(At { value, span: entry.node.span });
     };
     findings.secret_problem(entry.node.span, format!("`{}` {}", entry.name, problem.0), problem.1);
     None
@@ -295,22 +303,37 @@ fn cluster(entry: &Entry<'_>, findings: &mut Findings) {
     fields.finish(findings);
 }
 
-fn clients(entry: &Entry<'_>, findings: &mut Findings) {
-    let Some(mut fields) = Fields::open(entry, findings) else { return };
-    fields.read("countries", findings, |entry, f| values::list(entry, f, country));
-    fields.read("networks", findings, |entry, f| values::list(entry, f, values::network));
-    fields.read("only", findings, values::boolean);
+fn clients(entry: &Entry<'_>, findings: &mut Findings) -> Option<Clients> {
+    let mut fields = Fields::open(entry, findings)?;
+    if !fields.has("countries") && !fields.has("networks") {
+        let message = format!("`{}` has neither `countries` nor `networks`", entry.name);
+        let help = "say whose listeners the server is for, for example `countries: [AT, DE]`";
+        findings.problem(entry.key, message, help);
+    }
+    let clients = Clients {
+        countries: fields.read("countries", findings, |entry, f| values::list(entry, f, country)),
+        networks: fields
+            .read("networks", findings, |entry, f| values::list(entry, f, values::network)),
+        only: fields.read("only", findings, values::boolean),
+    };
     fields.finish(findings);
+    Some(clients)
 }
 
-fn country(entry: &Entry<'_>, findings: &mut Findings) -> Option<()> {
-    let country = values::text(entry, findings)?;
-    if country.len() != 2 || !country.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        let message = format!("`{}` has an item that is not a country", entry.name);
-        findings.problem(entry.node.span, message, "write two capital letters, such as AT");
-        return None;
-    }
-    Some(())
+/// A country by its code. `NO` is Norway, whatever else YAML may take it for.
+fn country(entry: &Entry<'_>, findings: &mut Findings) -> Option<Country> {
+    let scalar = values::scalar(entry, findings)?;
+    let help = match scalar.text.parse() {
+        Ok(country) => return Some(country),
+        Err(NotACountry::Perhaps(country)) => format!("did you mean {country}?"),
+        Err(NotACountry::Group) => "list its countries one by one".to_owned(),
+        Err(NotACountry::Unknown) => {
+            "write the two capital letters of ISO 3166, such as AT for Austria".to_owned()
+        }
+    };
+    let message = format!("`{}` has {}, which is no country", entry.name, shown(&scalar.text));
+    findings.problem(entry.node.span, message, help);
+    None
 }
 
 /// Networks, perhaps none.

@@ -41,7 +41,7 @@ pub(super) fn is_secret(name: &str) -> bool {
         return false;
     }
     let name = name.to_lowercase();
-    matches!(name.as_str(), "pass" | "pwd" | "pw" | "secret" | "token" | "admin_token")
+    matches!(name.as_str(), "pass" | "pwd" | "pw" | "salt" | "secret" | "token" | "admin_token")
         || strsim::damerau_levenshtein(&name, "password") < FAR
 }
 
@@ -206,6 +206,7 @@ mod tests {
         assert_eq!(masked("  password: abc # x\nurl: y"), "  password: *******\nurl: y");
         assert_eq!(masked("\"password\" : abc"), "\"password\" : ***");
         assert_eq!(masked("password:abc"), "password:***");
+        assert_eq!(masked("  salt: abc"), "  salt: ***");
     }
 
     #[test]

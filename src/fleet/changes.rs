@@ -30,7 +30,8 @@ impl Changes {
     /// What a change from `old` to `new` means.
     pub fn between(old: &Fleet, new: &Fleet) -> Self {
         let settings = |fleet: &Fleet| {
-            format!("{:?}", (&fleet.proxies, &fleet.poll, &fleet.balance, &fleet.limits))
+            let Fleet { proxies, poll, balance, limits, countries, .. } = fleet;
+            format!("{:?}", (proxies, poll, balance, limits, countries))
         };
         Self {
             servers: Named::between(&servers(old), &servers(new)),

@@ -1,5 +1,6 @@
 //! From what the configuration says to what it means: a [`Fleet`], or everything that is wrong.
 
+mod clients;
 mod probes;
 mod secrets;
 mod servers;
@@ -9,10 +10,12 @@ mod unbuilt;
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::config::findings::Findings;
 use crate::config::source::Sources;
 use crate::config::{self, Config};
+use crate::country::Database;
 use crate::fleet::Fleet;
 use crate::fleet::compile::secrets::Secrets;
 use crate::problem::{Problem, Problems};
@@ -24,13 +27,17 @@ pub trait Outside {
 
     /// The content of a file that holds a secret.
     fn secret(&self, path: &Path) -> io::Result<String>;
+
+    /// The database of countries in a file; where nothing else is said, there is none.
+    fn database(&self, _path: &Path) -> io::Result<Arc<Database>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
 }
 
 /// Understands a configuration, or tells everything that is wrong with it.
 pub fn compile(sources: &Sources, outside: &dyn Outside) -> Result<Fleet, Problems> {
     let (config, mut findings) = config::read(sources);
-    let secrets = Secrets::new(sources, outside);
-    let fleet = config.and_then(|config| fleet(&config, &secrets, &mut findings));
+    let fleet = config.and_then(|config| fleet(&config, sources, outside, &mut findings));
     match (fleet, findings.into_problems()) {
         (_, Some(problems)) => Err(problems),
         (Some(fleet), None) => Ok(fleet),
@@ -42,7 +49,13 @@ pub fn compile(sources: &Sources, outside: &dyn Outside) -> Result<Fleet, Proble
 }
 
 /// `None` if anything was wrong.
-fn fleet(config: &Config, secrets: &Secrets<'_>, findings: &mut Findings) -> Option<Fleet> {
+fn fleet(
+    config: &Config,
+    sources: &Sources,
+    outside: &dyn Outside,
+    findings: &mut Findings,
+) -> Option<Fleet> {
+    let secrets = &Secrets::new(sources, outside);
     unbuilt::refuse(config, findings);
     probes::refuse_patterns(config, findings);
     let (listen, admin) = settings::addresses(config, findings);
@@ -51,6 +64,8 @@ fn fleet(config: &Config, secrets: &Secrets<'_>, findings: &mut Findings) -> Opt
     let proxies = settings::proxies(config, findings);
     let poll = settings::poll(&config.poll, findings);
     let servers = servers::servers(config, secrets, findings);
+    let countries = clients::countries(config, sources, outside, findings);
+    let balance = settings::balance(&config.balance, secrets, findings);
     let linked = streams::streams(config, &servers, findings);
     if !findings.is_empty() {
         return None;
@@ -61,7 +76,8 @@ fn fleet(config: &Config, secrets: &Secrets<'_>, findings: &mut Findings) -> Opt
         admin_token,
         proxies,
         poll,
-        balance: settings::balance(&config.balance)?,
+        balance: balance?,
+        countries,
         limits: settings::limits(&config.limits),
         servers: servers.into_iter().collect::<Option<_>>()?,
         streams: linked.streams,

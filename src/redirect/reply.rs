@@ -118,6 +118,16 @@ impl Reply {
                     Refusal::Unreachable => {
                         format!("unreachable: no relay of {path} answers at the moment\n")
                     }
+                    Refusal::ForOthers => format!(
+                        "unreachable: the relays of {path} are for listeners from elsewhere only\n"
+                    ),
+                    Refusal::OnlyBy(family) => {
+                        let came = family.other();
+                        format!(
+                            "unreachable: the relays of {path} are reached by {family} only, and \
+                             you came by {came}\n"
+                        )
+                    }
                 };
                 (StatusCode::SERVICE_UNAVAILABLE, body.into())
             }

@@ -2,17 +2,20 @@
 //! reading is told from it.
 //!
 //! The trace is taken of the very bytes that were understood, also where they were refused: a
-//! secret file that comes a moment after the configuration that names it is a change, too.
+//! secret file that comes a moment after the configuration that names it is a change, too. A
+//! database of countries is large, and only read where it is not the one that was read before.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use crate::config::source::Sources;
-use crate::files::Disk;
+use crate::country::Database;
+use crate::files::{Disk, Opened};
 use crate::fleet::Fleet;
 use crate::fleet::compile::{Outside, compile};
 use crate::problem::Problems;
@@ -29,13 +32,15 @@ pub(super) struct Reading {
 pub struct Trace {
     /// SHA-256 of every byte, secrets included.
     fingerprint: [u8; 32],
-    /// The files of the configuration and of the secrets it names.
+    /// The files of the configuration, and those it names.
     pub(super) files: Vec<PathBuf>,
+    /// The database of countries.
+    pub(super) database: Option<Opened>,
 }
 
 impl Reading {
-    /// Understands what was read.
-    pub(super) fn of(sources: Result<Sources, Problems>) -> Self {
+    /// Understands what was read. A database that is `known` and has not changed is not read again.
+    pub(super) fn of(sources: Result<Sources, Problems>, known: &[Opened]) -> Self {
         let mut hash = Sha256::new();
         let mut files = Vec::new();
         match &sources {
@@ -45,37 +50,56 @@ impl Reading {
             }
             Err(problems) => hash.update(problems.to_string()),
         }
-        let outside = Recorder(RefCell::new((hash, files)));
+        let record = Trace { fingerprint: [0; 32], files, database: None };
+        let outside = Recorder { known, record: RefCell::new((hash, record)) };
         let meaning = sources.and_then(|sources| {
             let fleet = compile(&sources, &outside)?;
             Ok((fleet, sources.digest()))
         });
-        let (hash, files) = outside.0.into_inner();
-        Self { trace: Trace { fingerprint: hash.finalize().into(), files }, meaning }
+        let (hash, record) = outside.record.into_inner();
+        Self { trace: Trace { fingerprint: hash.finalize().into(), ..record }, meaning }
+    }
+}
+
+impl Trace {
+    fn add(&mut self, path: &Path) {
+        if !self.files.iter().any(|known| known == path) {
+            self.files.push(path.to_path_buf());
+        }
     }
 }
 
 /// The disk and the environment, with a record of what was read of the disk.
-struct Recorder(RefCell<(Sha256, Vec<PathBuf>)>);
+struct Recorder<'a> {
+    known: &'a [Opened],
+    record: RefCell<(Sha256, Trace)>,
+}
 
-impl Outside for Recorder {
+impl Outside for Recorder<'_> {
     fn variable(&self, name: &str) -> Option<String> {
         Disk.variable(name)
     }
 
     fn secret(&self, path: &Path) -> io::Result<String> {
         let secret = Disk.secret(path);
-        let (hash, files) = &mut *self.0.borrow_mut();
+        let (hash, record) = &mut *self.record.borrow_mut();
         hash.update(path.as_os_str().as_encoded_bytes());
         match &secret {
             Ok(text) => hash.update(text),
             // One that can be read from now on differs from one that could not.
             Err(error) => hash.update(error.to_string()),
         }
-        if !files.iter().any(|known| known == path) {
-            files.push(path.to_path_buf());
-        }
+        record.add(path);
         secret
+    }
+
+    fn database(&self, path: &Path) -> io::Result<Arc<Database>> {
+        let opened = Opened::new(path, self.known);
+        let (hash, record) = &mut *self.record.borrow_mut();
+        hash.update(path.as_os_str().as_encoded_bytes());
+        hash.update(opened.fingerprint());
+        record.add(path);
+        record.database.insert(opened).database()
     }
 }
 

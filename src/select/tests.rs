@@ -1,12 +1,14 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::config::source::Sources;
+use crate::country::Database;
 use crate::fleet::compile::{Outside, compile};
 use crate::icecast::{Activity, Limit, MountReport, Report};
 use crate::slots::{Evidence, Rules, begin_look, record};
 
-/// No environment and no secret files.
+/// No environment and no secret files, but a database of countries.
 struct Nothing;
 
 impl Outside for Nothing {
@@ -17,20 +19,25 @@ impl Outside for Nothing {
     fn secret(&self, _: &std::path::Path) -> std::io::Result<String> {
         Err(std::io::ErrorKind::NotFound.into())
     }
+
+    fn database(&self, _: &std::path::Path) -> std::io::Result<Arc<Database>> {
+        let bytes = include_bytes!("../../tests/fixtures/geoip/country.mmdb");
+        Ok(Arc::new(Database::new(bytes.to_vec()).expect("the fixture")))
+    }
 }
 
 const RULES: Rules = Rules { rise: 2, fall: 3, slow_start: Duration::from_secs(30), hold: false };
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// A balancer's memory with a story told to it.
-struct Scene {
-    snapshot: Snapshot,
-    client: Client,
-    now: Moment,
-    rng: fastrand::Rng,
+pub(super) struct Scene {
+    pub(super) snapshot: Snapshot,
+    pub(super) client: Client,
+    pub(super) now: Moment,
+    pub(super) rng: fastrand::Rng,
 }
 
-fn scene(yaml: &str) -> Scene {
+pub(super) fn scene(yaml: &str) -> Scene {
     let fleet = compile(&Sources::new("balancer.yaml", yaml), &Nothing).expect("a good example");
     let snapshot = Snapshot::first(fleet, String::new());
     Scene {
@@ -41,7 +48,7 @@ fn scene(yaml: &str) -> Scene {
     }
 }
 
-fn mount(name: &str, listeners: u64, limit: u64) -> MountReport {
+pub(super) fn mount(name: &str, listeners: u64, limit: u64) -> MountReport {
     MountReport {
         name: name.to_owned(),
         listeners: Some(listeners),
@@ -52,7 +59,7 @@ fn mount(name: &str, listeners: u64, limit: u64) -> MountReport {
 }
 
 impl Scene {
-    fn saw(&self, server: &str, mounts: Vec<MountReport>) {
+    pub(super) fn saw(&self, server: &str, mounts: Vec<MountReport>) {
         let id = self.snapshot.fleet.server_named(server).expect("a server of the example");
         let (slots, listed) = (self.snapshot.server(id).unwrap(), self.snapshot.listed(id));
         let look = begin_look(slots, &listed, self.now);
@@ -60,15 +67,21 @@ impl Scene {
         slots.judge(Evidence::Good, self.now, RULES);
     }
 
-    fn failed(&self, server: &str, evidence: Evidence, times: usize) {
+    pub(super) fn failed(&self, server: &str, evidence: Evidence, times: usize) {
         let id = self.snapshot.fleet.server_named(server).expect("a server of the example");
         for _ in 0..times {
             self.snapshot.server(id).unwrap().judge(evidence, self.now, RULES);
         }
     }
 
+    /// From now on players ask from `address`.
+    pub(super) fn from(&mut self, address: &str) {
+        let address = address.parse().expect("an address");
+        self.client = Client::ANY.at(address, &self.snapshot.fleet);
+    }
+
     /// Where a player of the first stream is sent.
-    fn ask(&mut self) -> String {
+    pub(super) fn ask(&mut self) -> String {
         match assign(&self.snapshot, 0, self.client, self.now, &mut self.rng, true) {
             Decision::Mount(mount) => mount.server.name.clone(),
             Decision::Elsewhere(url) => url.to_str().unwrap().to_owned(),
@@ -76,11 +89,11 @@ impl Scene {
         }
     }
 
-    fn ask_times(&mut self, times: usize, answer: &str) -> usize {
+    pub(super) fn ask_times(&mut self, times: usize, answer: &str) -> usize {
         (0..times).filter(|_| self.ask() == answer).count()
     }
 
-    fn why_not(&self, at: usize) -> Option<Reason> {
+    pub(super) fn why_not(&self, at: usize) -> Option<Reason> {
         match verdicts(&self.snapshot, 0, self.client, self.now).nth(at) {
             Some(Verdict::Passed(reason)) => Some(reason),
             _ => None,

@@ -138,7 +138,9 @@ impl Outcome {
         self.count(stream, |stream| match refusal {
             Refusal::Full => &mut stream.full,
             Refusal::Offline => &mut stream.offline,
-            Refusal::Unreachable => &mut stream.unreachable,
+            Refusal::Unreachable | Refusal::ForOthers | Refusal::OnlyBy(_) => {
+                &mut stream.unreachable
+            }
         });
     }
 

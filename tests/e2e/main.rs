@@ -17,6 +17,7 @@ mod crowd;
 mod demo;
 mod edge;
 mod failure;
+mod families;
 mod hls;
 mod metrics;
 mod page;

@@ -16,31 +16,33 @@ const MODULES: &[(&str, &[&str])] = &[
     // Pure: what is written, what it means, what relays say.
     ("problem", &[]),
     ("network", &[]),
-    ("config", &["network", "problem"]),
-    ("fleet", &["config", "network", "problem"]),
+    ("country", &[]),
+    ("affinity", &[]),
+    ("config", &["country", "network", "problem"]),
+    ("fleet", &["affinity", "config", "country", "network", "problem"]),
     ("icecast", &[]),
     ("forwarded", &["network"]),
     // Memory: what is counted, seen and promised.
     ("counters", &[]),
-    ("player", &["fleet"]),
+    ("player", &["country", "fleet"]),
     ("queue", &["player"]),
     ("slots", &["counters", "fleet", "icecast"]),
     ("recent", &["fleet", "slots"]),
     ("state", &["counters", "fleet", "queue", "recent", "slots"]),
     // Pure again: who gets the next listener. And the usher, who hands out what is free.
-    ("select", &["fleet", "player", "slots", "state"]),
+    ("select", &["affinity", "fleet", "player", "slots", "state"]),
     ("waiting", &["fleet", "player", "queue", "select", "slots", "state"]),
     // The world outside: the time of day, files, sockets. Knows no radio.
     ("clock", &[]),
-    ("files", &["config", "fleet", "problem"]),
+    ("files", &["config", "country", "fleet", "problem"]),
     ("logs", &["counters"]),
     ("server", &["forwarded"]),
     // What is shown.
     ("metrics", &["counters", "fleet", "player", "select", "server", "slots", "state"]),
-    ("status", &["player", "select", "slots", "state"]),
+    ("status", &["fleet", "player", "select", "slots", "state"]),
     // What runs.
     ("poller", &["clock", "counters", "fleet", "icecast", "slots", "state", "waiting"]),
-    ("reload", &["clock", "config", "files", "fleet", "problem", "state"]),
+    ("reload", &["clock", "config", "country", "files", "fleet", "problem", "state"]),
     (
         "redirect",
         &[
@@ -83,6 +85,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper_util", &["server"]),
     ("ipnet", &["network"]),
     ("libc", &["files"]),
+    ("maxminddb", &["country"]),
     ("metrics", &["metrics"]),
     ("metrics_exporter_prometheus", &["metrics"]),
     ("metrics_process", &["metrics"]),
@@ -97,7 +100,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("serde", &["commands", "config", "logs", "simulate", "status"]),
     ("serde_json", &["admin", "commands", "icecast", "logs", "problem"]),
     ("serde_yaml", &["config"]),
-    ("sha2", &["admin", "config", "reload"]),
+    ("sha2", &["admin", "config", "files", "reload"]),
+    ("siphasher", &["affinity"]),
     ("smallvec", &["select"]),
     ("socket2", &["server"]),
     ("strsim", &["config"]),

@@ -9,6 +9,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod clients;
 mod fixtures;
 mod hostile;
 mod meaning;
@@ -18,8 +19,10 @@ mod yaml;
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use icecast_balancer::config::source::Sources;
+use icecast_balancer::country::Database;
 use icecast_balancer::fleet::Fleet;
 use icecast_balancer::fleet::compile::{Outside, compile};
 use icecast_balancer::problem::Problems;
@@ -39,6 +42,18 @@ impl Outside for Table {
     fn secret(&self, path: &Path) -> io::Result<String> {
         let found = path.to_str().and_then(|path| self.files.get(path));
         found.map(|text| (*text).to_owned()).ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    fn database(&self, path: &Path) -> io::Result<Arc<Database>> {
+        let bytes: &[u8] = match path.to_str() {
+            Some("country.mmdb") => include_bytes!("../fixtures/geoip/country.mmdb"),
+            Some("damaged.mmdb") => b"damaged",
+            _ => return Err(io::ErrorKind::NotFound.into()),
+        };
+        let database = Database::new(bytes.to_vec());
+        database
+            .map(Arc::new)
+            .map_err(|wrong| io::Error::new(io::ErrorKind::InvalidData, wrong.to_string()))
     }
 }
 

@@ -19,6 +19,7 @@ mod support;
 
 mod admin;
 mod architecture;
+mod clients;
 mod commands;
 mod config;
 mod crowd;

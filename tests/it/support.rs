@@ -2,6 +2,7 @@
 
 mod fleet;
 pub(crate) mod hostile;
+pub(crate) mod mmdb;
 mod player;
 pub(crate) mod private;
 mod wire;

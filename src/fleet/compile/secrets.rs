@@ -14,6 +14,13 @@ pub(super) struct Secrets<'a> {
     outside: &'a dyn Outside,
 }
 
+/// What a secret in the configuration's own text is for.
+#[derive(Clone, Copy)]
+pub(super) enum What {
+    Password,
+    Salt,
+}
+
 impl<'a> Secrets<'a> {
     pub(super) fn new(sources: &'a Sources, outside: &'a dyn Outside) -> Self {
         Self { sources, outside }
@@ -45,25 +52,31 @@ impl<'a> Secrets<'a> {
         None
     }
 
-    /// A password as written, with every `${NAME}` replaced by that environment variable.
+    /// A secret as written, with every `${NAME}` replaced by that environment variable.
     pub(super) fn written(
         &self,
-        password: &At<SecretString>,
+        what: What,
+        secret: &At<SecretString>,
         findings: &mut Findings,
     ) -> Option<SecretString> {
-        let mut rest = password.value.expose_secret();
+        let mut rest = secret.value.expose_secret();
         let mut whole = String::new();
         let mut complete = true;
         while let Some((before, after)) = rest.split_once("${") {
             whole.push_str(before);
             let Some((name, after)) = after.split_once('}').filter(|(name, _)| is_name(name))
             else {
-                let message = "the password has a `${` without a name and `}`";
-                let help = "write ${NAME}; a password with `${` in it goes into `password_file`";
-                findings.secret_problem(password.span, message, help);
+                let message = format!("the {} has a `${{` without a name and `}}`", what.name());
+                let help = match what {
+                    What::Password => {
+                        "write ${NAME}; a password with `${` in it goes into `password_file`"
+                    }
+                    What::Salt => "write ${NAME} for an environment variable, or no `${`",
+                };
+                findings.secret_problem(secret.span, message, help);
                 return None;
             };
-            match self.variable(name, password.span, findings) {
+            match self.variable(name, what, secret.span, findings) {
                 Some(value) => whole.push_str(value.expose_secret()),
                 None => complete = false,
             }
@@ -72,23 +85,42 @@ impl<'a> Secrets<'a> {
         whole.push_str(rest);
         let whole = SecretString::from(whole);
         if whole.expose_secret().contains(char::is_control) {
-            let message = "the password contains a line break or a control character";
-            findings.secret_problem(password.span, message, "write it on one line");
+            let message =
+                format!("the {} contains a line break or a control character", what.name());
+            findings.secret_problem(secret.span, message, "write it on one line");
             complete = false;
         }
         Some(whole).filter(|_| complete)
     }
 
-    fn variable(&self, name: &str, span: Span, findings: &mut Findings) -> Option<SecretString> {
+    fn variable(
+        &self,
+        name: &str,
+        what: What,
+        span: Span,
+        findings: &mut Findings,
+    ) -> Option<SecretString> {
         let wrong = match self.outside.variable(name) {
             Some(value) if !value.is_empty() => return Some(SecretString::from(value)),
             Some(_) => "empty",
             None => "not set",
         };
         let message = format!("the environment variable {name} is {wrong}");
-        let help = "set it where the balancer is started, or use `password_file`";
+        let help = match what {
+            What::Password => "set it where the balancer is started, or use `password_file`",
+            What::Salt => "set it where the balancer is started",
+        };
         findings.secret_problem(span, message, help);
         None
+    }
+}
+
+impl What {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Salt => "salt",
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::config::findings::Findings;
 use crate::config::{self, Config, Password};
-use crate::fleet::compile::secrets::Secrets;
+use crate::fleet::compile::clients;
+use crate::fleet::compile::secrets::{Secrets, What};
 use crate::fleet::{Credentials, Server, ServerState, Stats, StatsSource};
 
 /// Icecast's own default.
@@ -27,6 +28,7 @@ fn server(
     findings: &mut Findings,
 ) -> Option<Server> {
     let stats = stats(server, secrets, findings);
+    let ip = clients::family(server, findings);
     let url = server.url.clone()?.value;
     Some(Server {
         name: server.name.value.clone(),
@@ -40,6 +42,8 @@ fn server(
             Some(config::State::Draining) => ServerState::Draining,
             Some(config::State::Disabled) => ServerState::Disabled,
         },
+        clients: server.clients.as_ref().map(clients::of),
+        ip,
         stats: stats?,
     })
 }
@@ -50,7 +54,7 @@ fn stats(server: &config::Server, secrets: &Secrets<'_>, findings: &mut Findings
         None => None,
         Some(password) => {
             let password = match password {
-                Password::Written(written) => secrets.written(written, findings),
+                Password::Written(written) => secrets.written(What::Password, written, findings),
                 Password::File(file) => secrets.file(file, findings),
             };
             let username = stats.username.as_ref().map_or(ADMIN_USER, |name| &name.value);

@@ -3,9 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::affinity::Key;
 use crate::config::findings::Findings;
 use crate::config::source::{At, Span};
 use crate::config::{self, Config};
+use crate::fleet::compile::clients;
+use crate::fleet::compile::secrets::{Secrets, What};
 use crate::fleet::{Balance, Headroom, Limits, Panic, Policy, Poll, Proxies, WhenFull};
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 8000);
@@ -125,14 +130,22 @@ fn order(shorter: (&str, &Setting), longer: (&str, &Setting), findings: &mut Fin
     }
 }
 
-/// `balance`; `None` if it asks for what is not built.
-pub(super) fn balance(balance: &config::Balance) -> Option<Balance> {
+/// `balance`; `None` if it asks for what is not built, or its salt has a problem.
+pub(super) fn balance(
+    balance: &config::Balance,
+    secrets: &Secrets<'_>,
+    findings: &mut Findings,
+) -> Option<Balance> {
+    let salt = match &balance.salt {
+        Some(salt) => secrets.written(What::Salt, salt, findings)?,
+        None => SecretString::default(),
+    };
     Some(Balance {
         policy: match value(balance.policy, config::Policy::LeastUsed) {
             config::Policy::LeastUsed => Policy::LeastUsed,
             config::Policy::MostFree => Policy::MostFree,
             config::Policy::WeightedRandom => Policy::WeightedRandom,
-            config::Policy::ClientHash => return None,
+            config::Policy::ClientHash => Policy::ClientHash(Key::of(salt.expose_secret())),
         },
         settle: value(balance.settle, Duration::from_secs(5)),
         headroom: match value(balance.headroom, config::Headroom::Auto) {
@@ -156,7 +169,11 @@ const PATIENCE_OF_PLAYERS: Duration = Duration::from_secs(9);
 
 /// What works in the settings, but deserves a word.
 pub(super) fn warnings(config: &Config, findings: &Findings) -> Vec<String> {
-    long_wait(&config.balance, findings).into_iter().chain(trust(config, findings)).collect()
+    let unused = clients::unused(config, findings);
+    [long_wait(&config.balance, findings), trust(config, findings), unused]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Trust in everybody.

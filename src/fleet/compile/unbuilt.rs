@@ -3,7 +3,7 @@
 use crate::config::findings::Findings;
 use crate::config::source::{At, Span};
 use crate::config::suggest::shown;
-use crate::config::{Config, Family, Policy, Server, WhenFull};
+use crate::config::{Config, WhenFull};
 
 /// Reports everything that would have no effect.
 pub(super) fn refuse(config: &Config, findings: &mut Findings) {
@@ -16,15 +16,8 @@ pub(super) fn refuse(config: &Config, findings: &mut Findings) {
 
     refuse(config.tls, "`tls`", "remove it, and let a proxy in front speak TLS");
     refuse(config.cluster, "`cluster`", "remove it, and run one balancer");
-    refuse(balance.geoip, "`balance.geoip`", "remove it");
-    if let Some(At { value: Policy::ClientHash, span }) = balance.policy {
-        refuse(Some(span), "`balance.policy: client_hash`", "use `least_used`");
-    }
     if let Some(At { value: WhenFull::Overflow, span }) = balance.when_full {
         refuse(Some(span), "`balance.when_full: overflow`", "use `reject` or `wait`");
-    }
-    for server in &config.servers.items {
-        refuse_server(server, &mut refuse);
     }
     for stream in &config.streams.items {
         for path in std::iter::once(&stream.name).chain(&stream.aliases) {
@@ -33,15 +26,5 @@ pub(super) fn refuse(config: &Config, findings: &mut Findings) {
                 refuse(Some(path.span), &what, "name each stream by its own path");
             }
         }
-    }
-}
-
-fn refuse_server(server: &Server, refuse: &mut impl FnMut(Option<Span>, &str, &str)) {
-    refuse(server.clients, "`clients`", "remove it, and use `weight` or `tier`");
-    match server.ip {
-        Some(At { value: Family::One, span }) => {
-            refuse(Some(span), "`ip` other than `any`", "write any or remove it");
-        }
-        Some(At { value: Family::Any, .. }) | None => {}
     }
 }

@@ -12,6 +12,7 @@ use super::web::{self, Answer};
 
 /// A running balancer. Dropping it ends it.
 pub(crate) struct Balancer {
+    listen: &'static str,
     port: u16,
     admin: u16,
     file: PathBuf,
@@ -21,21 +22,26 @@ pub(crate) struct Balancer {
 impl Balancer {
     /// Starts one with `config`, to which the addresses are added, and waits until it is ready.
     pub(crate) fn start(lab: &Lab, config: &str) -> Self {
-        Self::start_as(Program::balancer(), lab, config)
+        Self::start_as(Program::balancer(), lab, "127.0.0.1", config)
+    }
+
+    /// The same on a socket for both address families.
+    pub(crate) fn start_dual_stack(lab: &Lab, config: &str) -> Self {
+        Self::start_as(Program::balancer(), lab, "[::]", config)
     }
 
     /// The same by a program that runs the one in its arguments: `prlimit`, `strace`.
     pub(crate) fn start_under(program: Program, lab: &Lab, config: &str) -> Self {
-        Self::start_as(program.args([Program::BALANCER]), lab, config)
+        Self::start_as(program.args([Program::BALANCER]), lab, "127.0.0.1", config)
     }
 
-    fn start_as(program: Program, lab: &Lab, config: &str) -> Self {
+    fn start_as(program: Program, lab: &Lab, listen: &'static str, config: &str) -> Self {
         let folder = lab.folder("balancer", "root");
         let (port, admin, file) = (free_port(), free_port(), folder.join("balancer.yaml"));
-        fs::write(&file, addressed(port, admin, config)).unwrap();
+        fs::write(&file, addressed(listen, port, admin, config)).unwrap();
         let process =
             program.args(["serve".as_ref(), "-c".as_ref(), file.as_os_str()]).start(&folder);
-        let mut balancer = Self { port, admin, file, process };
+        let mut balancer = Self { listen, port, admin, file, process };
         eventually("the balancer is ready", Duration::from_secs(15), || {
             if let Some(status) = balancer.process.ended() {
                 panic!("the balancer ended: {status}");
@@ -67,7 +73,7 @@ impl Balancer {
 
     /// Overwrites its file while it runs.
     pub(crate) fn edit(&self, config: &str) {
-        fs::write(&self.file, addressed(self.port, self.admin, config)).unwrap();
+        fs::write(&self.file, addressed(self.listen, self.port, self.admin, config)).unwrap();
     }
 
     /// All its metrics as text.
@@ -138,9 +144,9 @@ impl Balancer {
 }
 
 /// `config` with the addresses, and polls quick enough for a test.
-fn addressed(port: u16, admin: u16, config: &str) -> String {
+fn addressed(listen: &str, port: u16, admin: u16, config: &str) -> String {
     format!(
-        "listen: 127.0.0.1:{port}
+        "listen: '{listen}:{port}'
 admin: 127.0.0.1:{admin}
 poll: {{interval: 500ms, fast_interval: 200ms, timeout: 2s, rise: 1, slow_start: 1s}}
 {config}"

@@ -26,6 +26,7 @@ pub(crate) const ADMIN_PASSWORD: &str = "adminpw";
 
 /// A running Icecast.
 pub(crate) struct Icecast {
+    host: &'static str,
     port: u16,
     folder: PathBuf,
     process: Process,
@@ -35,6 +36,7 @@ pub(crate) struct Icecast {
 pub(crate) struct Setup<'a> {
     lab: &'a Lab,
     name: &'a str,
+    host: &'static str,
     clients: u32,
     documents: Vec<&'a str>,
     mounts: String,
@@ -71,11 +73,18 @@ impl<'a> Setup<'a> {
         Self {
             lab,
             name,
+            host: "127.0.0.1",
             clients: 1000,
             documents: vec!["slots.xsl"],
             mounts: String::new(),
             awaited: Vec::new(),
         }
+    }
+
+    /// The address that it listens on, 127.0.0.1 unless it is said: `::1`.
+    pub(crate) fn host(mut self, host: &'static str) -> Self {
+        self.host = host;
+        self
     }
 
     /// Its `<limits><clients>`, which counts sources, statistics and all.
@@ -134,7 +143,7 @@ impl<'a> Setup<'a> {
         let process = Program::new_as(USER, "icecast2", "icecast2")
             .args(["-c".as_ref(), config.as_os_str()])
             .start(folder);
-        let mut icecast = Icecast { port, folder: folder.to_owned(), process };
+        let mut icecast = Icecast { host: self.host, port, folder: folder.to_owned(), process };
         let mut answers = 0;
         let lives = eventually("Icecast answers", Duration::from_secs(10), || {
             if icecast.process.ended().is_some() {
@@ -168,7 +177,7 @@ impl<'a> Setup<'a> {
     }
 
     fn config(&self, folder: &Path, port: u16) -> String {
-        let Self { clients, mounts, .. } = self;
+        let Self { clients, host, mounts, .. } = self;
         let folder = folder.display();
         format!(
             "<icecast>
@@ -186,7 +195,7 @@ impl<'a> Setup<'a> {
     <admin-user>admin</admin-user>
     <admin-password>{ADMIN_PASSWORD}</admin-password>
   </authentication>
-  <listen-socket><port>{port}</port><bind-address>127.0.0.1</bind-address></listen-socket>
+  <listen-socket><port>{port}</port><bind-address>{host}</bind-address></listen-socket>
   <http-headers><header name='Access-Control-Allow-Origin' value='*'/></http-headers>
   <master-update-interval>2</master-update-interval>
   {mounts}
@@ -210,14 +219,19 @@ impl<'a> Setup<'a> {
 }
 
 impl Icecast {
-    /// Its port on 127.0.0.1.
+    /// Its port.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// Its address, as the configuration of a balancer wants it.
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        let host = self.host;
+        if host.contains(':') {
+            format!("http://[{host}]:{}", self.port)
+        } else {
+            format!("http://{host}:{}", self.port)
+        }
     }
 
     /// Waits until `mount` has a stream.

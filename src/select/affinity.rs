@@ -1,0 +1,41 @@
+//! Policy `client_hash`: the same listener to the same server.
+
+use crate::affinity::Key;
+use crate::fleet::{Policy, StreamId};
+use crate::player::Client;
+use crate::state::Snapshot;
+
+use super::Candidate;
+
+/// Whether listeners are to come back to where they were.
+pub(super) fn is_wanted(snapshot: &Snapshot) -> bool {
+    matches!(snapshot.fleet.balance.policy, Policy::ClientHash(_))
+}
+
+/// The first of `candidates`, which are in the order of their mounts, in the order that is the
+/// client's own; `None` for nobody in particular.
+///
+/// The configured weights count and not what doubt or a slow start leaves of them: an order that
+/// moved with every look would be none.
+pub(super) fn first(
+    snapshot: &Snapshot,
+    stream: StreamId,
+    client: Client,
+    key: Key,
+    candidates: &[Candidate],
+) -> Option<Candidate> {
+    let audience = key.audience(client.address?, &snapshot.fleet.streams.get(stream)?.path);
+    let mut left = candidates.iter().peekable();
+    snapshot
+        .mounts(stream)
+        .enumerate()
+        .filter_map(|(at, mount)| {
+            let candidate = left.next_if(|candidate| candidate.at == at)?;
+            Some((audience.lot(&mount.server.name, mount.config.weight), candidate))
+        })
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, candidate)| *candidate)
+}
+
+#[cfg(test)]
+mod tests;
