@@ -138,10 +138,31 @@ const REFUSAL_LASTS: Duration = Duration::from_secs(30);
 ///
 /// One compare-and-swap per account; a claim that fails later takes the earlier ones back.
 pub fn reserve(server: &ServerSlots, mount: &MountSlots, connections: u64, bitrate: u64) -> bool {
+    reserve_by(Account::claim, server, mount, connections, bitrate)
+}
+
+/// The same for a listener who is sent beyond the limits; only a relay that refuses everybody
+/// refuses it.
+pub fn reserve_beyond(
+    server: &ServerSlots,
+    mount: &MountSlots,
+    connections: u64,
+    bitrate: u64,
+) -> bool {
+    reserve_by(Account::claim_beyond, server, mount, connections, bitrate)
+}
+
+fn reserve_by(
+    claim: impl Fn(&Account, u64) -> bool,
+    server: &ServerSlots,
+    mount: &MountSlots,
+    connections: u64,
+    bitrate: u64,
+) -> bool {
     let claims =
         [(&mount.seats, connections), (&server.seats, connections), (&server.bandwidth, bitrate)];
     for (at, (account, units)) in claims.iter().enumerate() {
-        if !account.claim(*units) {
+        if !claim(account, *units) {
             for (account, units) in claims.iter().take(at) {
                 account.give_back(*units);
             }
@@ -182,9 +203,10 @@ pub fn record(
         let found = found.get(mount.path).copied();
         let before = mount.slots.seats.seen();
         let (listeners, limit) = found.map_or((0, None), |found| mount.slots.understand(found));
-        // What was there when it was looked at for the first time did not arrive since.
-        let known = mount.slots.presence() != Presence::Unknown;
-        let arrived = if known { listeners.saturating_sub(before) } else { 0 };
+        // What was there when it was looked at for the first time did not arrive since; nor did
+        // those whom Icecast brings back from its own fallback to a mount that was gone.
+        let was_there = matches!(mount.slots.presence(), Presence::Active | Presence::Idle);
+        let arrived = if was_there { listeners.saturating_sub(before) } else { 0 };
         mount.slots.presence.store(Presence::of(found) as u8, Relaxed);
         let still =
             lock(&mount.slots.flow).stands_still(found.and_then(|found| found.bytes), look.began);

@@ -1,3 +1,5 @@
+mod full;
+
 use std::time::Duration;
 
 use super::*;

@@ -139,11 +139,6 @@ pub(super) fn balance(balance: &config::Balance) -> Option<Balance> {
             config::Headroom::Auto => Headroom::Auto,
             config::Headroom::Slots(slots) => Headroom::Slots(slots),
         },
-        when_full: match value(balance.when_full, config::WhenFull::Reject) {
-            config::WhenFull::Reject => WhenFull::Reject,
-            config::WhenFull::Wait => WhenFull::Wait(value(balance.wait, Duration::from_secs(8))),
-            config::WhenFull::Overflow => return None,
-        },
         panic: match value(balance.panic, config::Panic::Open) {
             config::Panic::Open => Panic::Open,
             config::Panic::Closed => Panic::Closed,
@@ -151,12 +146,26 @@ pub(super) fn balance(balance: &config::Balance) -> Option<Balance> {
     })
 }
 
+/// `when_full` and `wait` of a stream, or of `balance` where it does not say.
+pub(super) fn when_full(stream: &config::Stream, balance: &config::Balance) -> WhenFull {
+    match value(stream.when_full.or(balance.when_full), config::WhenFull::Reject) {
+        config::WhenFull::Reject => WhenFull::Reject,
+        config::WhenFull::Wait => {
+            WhenFull::Wait(value(stream.wait.or(balance.wait), Duration::from_secs(8)))
+        }
+        config::WhenFull::Overflow => WhenFull::Overflow,
+        config::WhenFull::Fallback => WhenFull::Fallback,
+    }
+}
+
 /// The longest hold that every player sits through: MPlayer hangs up after 10 s and asks again.
 const PATIENCE_OF_PLAYERS: Duration = Duration::from_secs(9);
 
 /// What works in the settings, but deserves a word.
 pub(super) fn warnings(config: &Config, findings: &Findings) -> Vec<String> {
-    long_wait(&config.balance, findings).into_iter().chain(trust(config, findings)).collect()
+    let waits = config.streams.items.iter().filter_map(|stream| stream.wait);
+    let waits = config.balance.wait.into_iter().chain(waits);
+    waits.filter_map(|wait| long_wait(wait, findings)).chain(trust(config, findings)).collect()
 }
 
 /// Trust in everybody.
@@ -171,8 +180,10 @@ fn trust(config: &Config, findings: &Findings) -> Option<String> {
     ))
 }
 
-fn long_wait(balance: &config::Balance, findings: &Findings) -> Option<String> {
-    let wait = balance.wait.filter(|wait| wait.value > PATIENCE_OF_PLAYERS)?;
+fn long_wait(wait: At<Duration>, findings: &Findings) -> Option<String> {
+    if wait.value <= PATIENCE_OF_PLAYERS {
+        return None;
+    }
     let place = findings.place(wait.span)?;
     let longest = humantime::format_duration(wait.value);
     let patience = humantime::format_duration(PATIENCE_OF_PLAYERS);

@@ -3,7 +3,7 @@
 use crate::config::findings::Findings;
 use crate::config::source::{At, Span};
 use crate::config::suggest::shown;
-use crate::config::{Config, Family, Policy, Server, StatsSource, WhenFull};
+use crate::config::{Config, Family, Policy, Server, StatsSource};
 
 /// Reports everything that would have no effect.
 pub(super) fn refuse(config: &Config, findings: &mut Findings) {
@@ -19,9 +19,6 @@ pub(super) fn refuse(config: &Config, findings: &mut Findings) {
     refuse(balance.geoip, "`balance.geoip`", "remove it");
     if let Some(At { value: Policy::ClientHash, span }) = balance.policy {
         refuse(Some(span), "`balance.policy: client_hash`", "use `least_used`");
-    }
-    if let Some(At { value: WhenFull::Overflow, span }) = balance.when_full {
-        refuse(Some(span), "`balance.when_full: overflow`", "use `reject` or `wait`");
     }
     for server in &config.servers.items {
         refuse_server(server, &mut refuse);
