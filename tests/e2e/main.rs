@@ -17,6 +17,8 @@ mod crowd;
 mod demo;
 mod edge;
 mod failure;
+mod fallback;
+mod full;
 mod metrics;
 mod page;
 mod players;

@@ -65,6 +65,11 @@ impl Balancer {
         web::get(&self.url(path)).expect("the balancer answers")
     }
 
+    /// What it answers to `HEAD path`, which takes no slot.
+    pub(crate) fn head(&self, path: &str) -> Answer {
+        web::head(&self.url(path)).expect("the balancer answers")
+    }
+
     /// Overwrites its file while it runs.
     pub(crate) fn edit(&self, config: &str) {
         fs::write(&self.file, addressed(self.port, self.admin, config)).unwrap();
