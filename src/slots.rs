@@ -203,16 +203,21 @@ pub fn record(
         let found = found.get(mount.path).copied();
         let before = mount.slots.seats.seen();
         let (listeners, limit) = found.map_or((0, None), |found| mount.slots.understand(found));
+        let presence = mount.slots.presence();
         // What was there when it was looked at for the first time did not arrive since; nor did
         // those whom Icecast brings back from its own fallback to a mount that was gone.
-        let was_there = matches!(mount.slots.presence(), Presence::Active | Presence::Idle);
+        let was_there = matches!(presence, Presence::Active | Presence::Idle);
         let arrived = if was_there { listeners.saturating_sub(before) } else { 0 };
+        total.arrived = total.arrived.saturating_add(arrived);
+        // A mount without a stream wakes by its first listener, or has those back whom Icecast
+        // kept elsewhere meanwhile: they must not be taken for ones who are still on their way.
+        let arrived = if presence == Presence::Active { arrived } else { 0 };
         mount.slots.presence.store(Presence::of(found) as u8, Relaxed);
         let still =
             lock(&mount.slots.flow).stands_still(found.and_then(|found| found.bytes), look.began);
         mount.slots.stands_still.store(still, Relaxed);
         let early = mount.slots.seats.observe(look.began, listeners, arrived, limit, settle);
-        total.add(arrived, early, listeners, mount.bitrate);
+        total.add(early, listeners, mount.bitrate);
     }
     server.arrived.add(total.arrived);
     let (sent, arrived) = (server.redirected.get(), server.arrived.get());
@@ -276,8 +281,7 @@ struct Totals {
 }
 
 impl Totals {
-    fn add(&mut self, arrived: u64, early: u64, listeners: u64, bitrate: u64) {
-        self.arrived = self.arrived.saturating_add(arrived);
+    fn add(&mut self, early: u64, listeners: u64, bitrate: u64) {
         self.early = self.early.saturating_add(early);
         self.bits = self.bits.saturating_add(listeners.saturating_mul(bitrate));
         self.early_bits = self.early_bits.saturating_add(early.saturating_mul(bitrate));

@@ -56,16 +56,18 @@ fn icecast_itself_takes_listeners_to_its_fallback_and_brings_all_of_them_back() 
 
     drop(radio);
     vienna.wait_until_gone(RADIO);
-    wait_until_sent_to(&balancer, &vienna, PAUSE);
+    wait_for_presence(&balancer, "idle");
+    // Icecast lists the mount as long as it has a fallback for it, and plays that to who asks.
     all.push(listener(&lab, &balancer, "late"));
+    assert_eq!(balancer.head(RADIO).header("Location"), Some(&*format!("{}{RADIO}", vienna.url())));
     let everybody = ["early-1", "early-2", "early-3", "late"];
     eventually("all hear the fallback", Duration::from_secs(20), || {
         (names(&vienna, PAUSE) == everybody).then_some(())
     });
     wait_until_counted(&balancer, PAUSE, 4.0);
-    assert_eq!(counted(&balancer, RADIO), None, "there is no such mount");
+    assert_eq!(counted(&balancer, RADIO), Some(0.0), "nobody is counted where they asked");
 
-    let _radio = Source::start(&lab, &vienna, Stream::Mp3);
+    let radio = Source::start(&lab, &vienna, Stream::Mp3);
     eventually("all are back", Duration::from_secs(20), || {
         (names(&vienna, RADIO) == everybody).then_some(())
     });
@@ -85,6 +87,20 @@ fn icecast_itself_takes_listeners_to_its_fallback_and_brings_all_of_them_back() 
     all.extend((1..=2).map(|n| listener(&lab, &balancer, &format!("after-{n}"))));
     assert_eq!(balancer.ask(RADIO).status, 503);
     assert_eq!(vienna.listeners(RADIO), 6);
+
+    // Whoever listens to the fallback is brought along, as far as there are slots.
+    drop(radio);
+    let direct = format!("{}{PAUSE}", vienna.url());
+    all.push(Listener::start(&lab, "direct", &direct));
+    eventually("seven hear the fallback", Duration::from_secs(20), || {
+        (vienna.listeners(PAUSE) == 7).then_some(())
+    });
+    let _radio = Source::start(&lab, &vienna, Stream::Mp3);
+    eventually("one of the seven is left over", Duration::from_secs(20), || {
+        (all.iter_mut().filter_map(Listener::ended).count() == 1).then_some(())
+    });
+    wait_until_counted(&balancer, RADIO, 6.0);
+    assert_eq!(balancer.ask(RADIO).status, 503);
 }
 
 fn balancer(lab: &Lab, vienna: &Icecast) -> Balancer {
@@ -116,6 +132,13 @@ fn wait_until_sent_to(balancer: &Balancer, relay: &Icecast, mount: &str) -> Dura
         let answer = balancer.head(RADIO);
         (answer.header("Location") == Some(&*expected)).then(|| began.elapsed())
     })
+}
+
+/// Waits until the balancer shows the stream's one mount so.
+fn wait_for_presence(balancer: &Balancer, presence: &str) {
+    eventually(&format!("the mount is shown {presence}"), Duration::from_secs(20), || {
+        (balancer.mount(RADIO, "vienna")["presence"] == presence).then_some(())
+    });
 }
 
 fn counted(balancer: &Balancer, mount: &str) -> Option<f64> {

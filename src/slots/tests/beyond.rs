@@ -53,14 +53,18 @@ fn beyond_the_limit_counts_in_every_account() {
 /// Icecast moves the listeners of its own `<fallback-mount>` when the source is back.
 #[test]
 fn listeners_whom_icecast_brings_back_to_a_mount_end_no_reservation() {
-    let ledger = Ledger::new(UNLIMITED, limited(10));
-    ledger.saw(ledger.begin(at(9.0)), 0);
-    assert!(ledger.reserve());
-    ledger.saw_report(ledger.begin(at(10.0)), &Report::default());
-    ledger.saw(ledger.begin(at(11.0)), 4);
-    assert_eq!(ledger.mount.seats.reserved(), 1, "who was sent is still on the way");
-    assert_eq!(ledger.mount.seats.free(), Some(5));
-    assert_eq!(ledger.server.arrived.get(), 0);
+    // It lists a mount without a source as long as there is a fallback for it.
+    let mut listed = report(0, Limit::Listeners(10));
+    listed.mounts[0].activity = Activity::Idle;
+    for without_source in [Report::default(), listed] {
+        let ledger = Ledger::new(UNLIMITED, limited(10));
+        ledger.saw(ledger.begin(at(9.0)), 0);
+        assert!(ledger.reserve());
+        ledger.saw_report(ledger.begin(at(10.0)), &without_source);
+        ledger.saw(ledger.begin(at(11.0)), 4);
+        assert_eq!(ledger.mount.seats.reserved(), 1, "who was sent is still on the way");
+        assert_eq!(ledger.mount.seats.free(), Some(5));
+    }
 }
 
 #[test]

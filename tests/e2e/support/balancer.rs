@@ -116,10 +116,15 @@ impl Balancer {
         find(&self.status()["servers"], "name", name)
     }
 
+    /// The mount of the stream `path` on `server` in `/api/v1/status`.
+    pub(crate) fn mount(&self, path: &str, server: &str) -> Value {
+        let stream = find(&self.status()["streams"], "path", path);
+        find(&stream["mounts"], "server", server)
+    }
+
     /// Why the stream `path` passes over its mount on `server`; null while it does not.
     pub(crate) fn passed_over(&self, path: &str, server: &str) -> Value {
-        let stream = find(&self.status()["streams"], "path", path);
-        let mount = find(&stream["mounts"], "server", server);
+        let mount = self.mount(path, server);
         if mount["candidate"] == false { mount["reason"].clone() } else { Value::Null }
     }
 

@@ -69,6 +69,11 @@ impl Listener {
         fs::metadata(self.folder.join("body")).map_or(0, |body| body.len())
     }
 
+    /// Whether, and how, it has been left alone by its relay.
+    pub(crate) fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.curl.ended()
+    }
+
     /// Stops listening.
     pub(crate) fn leave(&mut self) {
         self.curl.stop_with(Signal::TERM);
