@@ -11,6 +11,9 @@ streams:
   /x:
 ";
 
+/// What befalls vienna, the configuration, and how it happens.
+type Story<'a> = (&'a str, &'a str, fn(&mut Scene));
+
 /// A stream and its fallback on one relay.
 fn with_pause(balance: &str, x: &str, pause: &str) -> Scene {
     scene(&format!(
@@ -74,7 +77,7 @@ fn only_relays_that_are_surely_well_are_sent_listeners_beyond_their_limit() {
         "vienna: http://vienna.example.org:8000",
         "vienna: {url: 'http://vienna.example.org:8000', state: draining}",
     );
-    let stories: [(&str, &str, fn(&mut Scene)); 6] = [
+    let stories: [Story<'_>; 6] = [
         ("draining", &draining, |_| {}),
         ("absent", OVERFLOW, |scene| scene.saw("vienna", vec![])),
         ("refusing", OVERFLOW, |scene| scene.failed("vienna", Evidence::Hard, 1)),
