@@ -103,12 +103,13 @@ pub(crate) enum Headroom {
     Slots(u64),
 }
 
-/// `balance.when_full`
+/// `when_full` of `balance` or of a stream
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum WhenFull {
     Reject,
     Wait,
     Overflow,
+    Fallback,
 }
 
 /// `balance.panic`
@@ -210,6 +211,8 @@ pub(crate) struct Stream {
     pub(crate) bitrate_is_written: bool,
     pub(crate) aliases: Vec<At<String>>,
     pub(crate) fallback: Option<At<Fallback>>,
+    pub(crate) when_full: Option<At<WhenFull>>,
+    pub(crate) wait: Option<At<Duration>>,
 }
 
 /// Which servers carry a stream

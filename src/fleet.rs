@@ -95,8 +95,6 @@ pub struct Balance {
     pub settle: Duration,
     /// Slots kept free on each mount.
     pub headroom: Headroom,
-    /// What happens to a player when every mount is full.
-    pub when_full: WhenFull,
     /// What happens when nothing is known for certain.
     pub panic: Panic,
 }
@@ -123,13 +121,18 @@ pub enum Headroom {
     Slots(u64),
 }
 
-/// `balance.when_full`.
+/// `when_full` of a stream, or of `balance` where the stream has none: what becomes of its players
+/// when every mount that is present is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenFull {
     /// 503 at once.
     Reject,
     /// Hold the request until a slot frees, for so long at most; then 503.
     Wait(Duration),
+    /// Send it to the least used mount, beyond its limit.
+    Overflow,
+    /// Send it to the fallback; 503 where there is none, or it is full as well.
+    Fallback,
 }
 
 /// `balance.panic`.
@@ -236,6 +239,8 @@ pub struct Stream {
     pub mounts: Vec<Mount>,
     /// Where listeners go when no mount is present.
     pub fallback: Option<Fallback>,
+    /// What becomes of its players when it is full.
+    pub when_full: WhenFull,
 }
 
 /// A path on a server.
@@ -310,6 +315,18 @@ impl Stats {
     /// Whether a look can tell how many listen.
     pub fn counts_listeners(&self) -> bool {
         self.source != StatsSource::Probe
+    }
+}
+
+impl WhenFull {
+    /// Its name in the configuration and the status.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Reject => "reject",
+            Self::Wait(_) => "wait",
+            Self::Overflow => "overflow",
+            Self::Fallback => "fallback",
+        }
     }
 }
 

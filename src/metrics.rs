@@ -44,6 +44,8 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Name and help of each counter.
 const COUNTERS: &[(&str, &str)] = &[
     ("redirects_total", "Players sent to a server for a stream."),
+    ("overflow_total", "Players sent to a server for a stream beyond the mount's limit."),
+    ("fallback_total", "Players of a stream sent to its fallback."),
     ("requests_total", "Requests of players, by how they ended."),
     ("stream_requests_total", "Requests for a stream, by how they ended."),
     ("server_polls_total", "Looks at a server's statistics, by result."),
@@ -119,6 +121,12 @@ impl Sheet {
             for mount in snapshot.mounts(id) {
                 let labels = [("stream", &*stream.path), ("server", &*mount.server.name)];
                 self.counter("redirects_total", &labels, mount.redirects.get());
+                if stream.when_full == WhenFull::Overflow {
+                    self.counter("overflow_total", &labels, mount.overflows.get());
+                }
+            }
+            if let (Some(_), Some(fallbacks)) = (&stream.fallback, snapshot.fallbacks(id)) {
+                self.counter("fallback_total", &[("stream", &*stream.path)], fallbacks.get());
             }
         }
         for (reason, shed) in [
@@ -197,9 +205,7 @@ impl Sheet {
             panic_mode |= best == Some(Trust::Guess);
             let name = ("stream", &*stream.path);
             self.gauge("stream_up", &[name], flag(best.is_some()));
-            if let (WhenFull::Wait(_), Some(queue)) =
-                (snapshot.fleet.balance.when_full, snapshot.queue(id))
-            {
+            if let (WhenFull::Wait(_), Some(queue)) = (stream.when_full, snapshot.queue(id)) {
                 self.gauge("stream_waiting", &[name], queue.waiting() as f64);
             }
             if let Some(free) = free {

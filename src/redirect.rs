@@ -238,14 +238,15 @@ fn decide(
 impl Guest {
     /// Takes a place in the waiting room, if there is one and it has room.
     fn enter(snapshot: &Snapshot, stream: StreamId, ask: &Ask<'_>) -> Option<Self> {
-        let WhenFull::Wait(patience) = snapshot.fleet.balance.when_full else { return None };
+        let config = snapshot.fleet.streams.get(stream)?;
+        let WhenFull::Wait(patience) = config.when_full else { return None };
         // Those who wait must leave connections for those who need not.
         let most = snapshot.fleet.limits.max_connections / 2;
         Some(Self {
             place: snapshot.queue(stream)?.enter(ask.client, most)?,
             patience,
             query: ask.query.map(str::to_owned),
-            stream: snapshot.fleet.streams.get(stream)?.path.clone(),
+            stream: config.path.clone(),
             outcomes: Arc::clone(snapshot.outcomes(stream)?),
         })
     }

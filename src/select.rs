@@ -12,9 +12,9 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-use crate::fleet::{Fallback, Family, Panic, Policy, ServerState, StreamId};
+use crate::fleet::{Fallback, Family, Panic, Policy, ServerState, StreamId, WhenFull};
 use crate::player::{Client, Refusal};
-use crate::slots::{Health, Moment, Presence, reserve};
+use crate::slots::{Health, Moment, Presence, reserve, reserve_beyond};
 use crate::state::{MountView, Snapshot};
 
 pub use preference::{Preference, admission};
@@ -50,6 +50,8 @@ pub struct Candidate {
 /// Candidates of a lower rank come first. The order of the fields is the order of importance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
+    /// Whether it is full, and would be given one more than its limit.
+    pub beyond_limit: bool,
     /// Whether the player came by https and would be sent to plain http: a browser does not play
     /// that within a page, and what stands in the query could be read on the way.
     pub leaves_tls: bool,
@@ -125,7 +127,8 @@ pub enum Decision<'a> {
 /// Decides for one listener of `stream` and, if `take`, takes the slot.
 ///
 /// Between choosing and taking, another request may have got the last slot; then the choice is
-/// made again.
+/// made again. Of all that its fallbacks may lead to, the `when_full` of the stream that was asked
+/// for decides.
 pub fn assign<'a>(
     snapshot: &'a Snapshot,
     stream: StreamId,
@@ -134,47 +137,85 @@ pub fn assign<'a>(
     rng: &mut fastrand::Rng,
     take: bool,
 ) -> Decision<'a> {
-    let mut asked = stream;
+    let when_full = when_full(snapshot, stream);
+    let mut at = stream;
+    let mut was_full = false;
     // The configuration has no loop of fallbacks, so no chain is longer than the streams.
     for _ in 0..=snapshot.fleet.streams.len() {
-        let refusal = match assign_here(snapshot, asked, client, now, rng, take) {
-            Ok(mount) => return Decision::Mount(mount),
+        let refusal = match assign_here(snapshot, at, client, when_full, now, rng, take) {
+            Ok(mount) => {
+                if take && at != stream {
+                    count_fallback(snapshot, stream);
+                }
+                return Decision::Mount(mount);
+            }
             Err(refusal) => refusal,
         };
-        let fallback = snapshot.fleet.streams.get(asked).and_then(|s| s.fallback.as_ref());
-        match (refusal, fallback) {
-            (Refusal::Full, _) | (_, None) => return Decision::Refused(refusal),
-            (_, Some(Fallback::Url(url))) => return Decision::Elsewhere(url),
-            (_, Some(Fallback::Stream(next))) => asked = *next,
+        was_full |= refusal == Refusal::Full;
+        let leads_on = refusal != Refusal::Full || when_full == WhenFull::Fallback;
+        let fallback = snapshot.fleet.streams.get(at).and_then(|s| s.fallback.as_ref());
+        match fallback.filter(|_| leads_on) {
+            // A player that a slot would have helped is told so, whatever its fallback lacked.
+            None if was_full => return Decision::Refused(Refusal::Full),
+            None => return Decision::Refused(refusal),
+            Some(Fallback::Url(url)) => {
+                if take {
+                    count_fallback(snapshot, stream);
+                }
+                return Decision::Elsewhere(url);
+            }
+            Some(Fallback::Stream(next)) => at = *next,
         }
     }
     Decision::Refused(Refusal::Offline)
+}
+
+/// What becomes of a player when `stream` is full.
+fn when_full(snapshot: &Snapshot, stream: StreamId) -> WhenFull {
+    snapshot.fleet.streams.get(stream).map_or(WhenFull::Reject, |stream| stream.when_full)
+}
+
+fn count_fallback(snapshot: &Snapshot, stream: StreamId) {
+    if let Some(fallbacks) = snapshot.fallbacks(stream) {
+        fallbacks.increment();
+    }
 }
 
 fn assign_here<'a>(
     snapshot: &'a Snapshot,
     stream: StreamId,
     client: Client,
+    when_full: WhenFull,
     now: Moment,
     rng: &mut fastrand::Rng,
     take: bool,
 ) -> Result<MountView<'a>, Refusal> {
     for _ in 0..TRIES {
-        let chosen = pick(snapshot, stream, client, now, rng)?;
+        let chosen = pick(snapshot, stream, client, when_full, now, rng)?;
         let mount = snapshot.mounts(stream).nth(chosen.at).ok_or(Refusal::Offline)?;
-        if !take || take_slot(&mount, client, now) {
+        if !take || take_slot(&mount, &chosen, client, now) {
             return Ok(mount);
         }
     }
     Err(Refusal::Full)
 }
 
-fn take_slot(mount: &MountView<'_>, client: Client, now: Moment) -> bool {
+fn take_slot(mount: &MountView<'_>, chosen: &Candidate, client: Client, now: Moment) -> bool {
     let server = mount.server_slots;
     if server.is_guess() && !server.trickle.take(mount.room(), now) {
         return false;
     }
-    reserve(mount.server_slots, mount.slots, client.connections, mount.config.bitrate)
+    let (connections, bitrate) = (client.connections, mount.config.bitrate);
+    // What has come free meanwhile is taken like any other slot.
+    if reserve(server, mount.slots, connections, bitrate) {
+        return true;
+    }
+    let taken =
+        chosen.rank.beyond_limit && reserve_beyond(server, mount.slots, connections, bitrate);
+    if taken {
+        mount.overflows.increment();
+    }
+    taken
 }
 
 /// How often the choice is made again. A slot that was free and cannot be had was taken by another
@@ -187,12 +228,13 @@ pub fn pick(
     snapshot: &Snapshot,
     stream: StreamId,
     client: Client,
+    when_full: WhenFull,
     now: Moment,
     rng: &mut fastrand::Rng,
 ) -> Result<Candidate, Refusal> {
     let mut best = SmallVec::<[Candidate; 16]>::new();
     let mut refusal = None;
-    for verdict in verdicts(snapshot, stream, client, now) {
+    for verdict in judged(snapshot, stream, client, when_full, now) {
         match verdict {
             Verdict::Passed(reason) => refusal = Some(heavier(refusal, reason)),
             Verdict::Candidate(candidate) => {
@@ -207,7 +249,9 @@ pub fn pick(
             }
         }
     }
+    let all_full = best.first().is_some_and(|candidate| candidate.rank.beyond_limit);
     match snapshot.fleet.balance.policy {
+        _ if all_full => least_used(&best, rng),
         Policy::LeastUsed => least_used(&best, rng),
         Policy::MostFree => most_free(&best, rng),
         Policy::WeightedRandom => draw(&best, rng, |candidate| candidate.weight),
@@ -218,26 +262,40 @@ pub fn pick(
     .ok_or(refusal.unwrap_or(Refusal::Unreachable))
 }
 
-/// What is to be said of each mount of `stream`, in the configuration's order.
+/// What is to be said of each mount of `stream` to those who ask for it, in the configuration's
+/// order.
 pub fn verdicts(
     snapshot: &Snapshot,
     stream: StreamId,
     client: Client,
     now: Moment,
 ) -> impl Iterator<Item = Verdict> {
+    judged(snapshot, stream, client, when_full(snapshot, stream), now)
+}
+
+/// The same for a listener who came by a stream that has this `when_full`.
+fn judged(
+    snapshot: &Snapshot,
+    stream: StreamId,
+    client: Client,
+    when_full: WhenFull,
+    now: Moment,
+) -> impl Iterator<Item = Verdict> {
     let mounts = snapshot.mounts(stream).enumerate();
     let mut verdicts: SmallVec<[Verdict; 16]> =
-        mounts.map(|(at, mount)| judge(snapshot, at, &mount, client, now)).collect();
+        mounts.map(|(at, mount)| judge(snapshot, at, &mount, client, when_full, now)).collect();
     preference::temper(&mut verdicts);
     verdicts.into_iter()
 }
 
-/// Says whether one mount could take a listener now, whatever becomes of the others.
+/// Says whether one mount could take a listener now, whatever becomes of the others; `when_full` is
+/// that of the stream that was asked for.
 fn judge(
     snapshot: &Snapshot,
     at: usize,
     mount: &MountView<'_>,
     client: Client,
+    when_full: WhenFull,
     now: Moment,
 ) -> Verdict {
     let poll = &snapshot.fleet.poll;
@@ -264,7 +322,8 @@ fn judge(
     standing.weigh(&mount.slots.seats, 1);
     standing.weigh(&mount.server_slots.seats, 1);
     standing.weigh(&mount.server_slots.bandwidth, mount.config.bitrate);
-    if standing.free.is_some_and(|free| free < client.connections) {
+    let beyond_limit = standing.free.is_some_and(|free| free < client.connections);
+    if beyond_limit && !(when_full == WhenFull::Overflow && bears_more(mount, trust)) {
         return Verdict::Passed(Reason::Full);
     }
     // One by one, as long as nobody knows who is there already.
@@ -279,9 +338,11 @@ fn judge(
     Verdict::Candidate(Candidate {
         at,
         rank: Rank {
+            beyond_limit,
             leaves_tls: client.https && !mount.server.speaks_tls(),
             trust,
-            tier: mount.config.tier,
+            // When all are full, the higher tiers are in use as well.
+            tier: if beyond_limit { 0 } else { mount.config.tier },
             preference,
             proof: proof(mount),
             came_from: client.came_from == Some(mount.config.server)
@@ -293,6 +354,12 @@ fn judge(
         share: standing.share,
         had_its_share: false,
     })
+}
+
+/// Whether a full mount can be given listeners beyond its limit: not where the last look failed,
+/// which may be for want of strength, nor where the relay itself refuses everybody.
+fn bears_more(mount: &MountView<'_>, trust: Trust) -> bool {
+    trust == Trust::Sure && !mount.server_slots.seats.is_shut()
 }
 
 fn proof(mount: &MountView<'_>) -> Proof {

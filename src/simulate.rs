@@ -153,7 +153,7 @@ impl<'a> Stage<'a> {
         }
         match self.send(stream, came_from) {
             Ok(()) => {}
-            Err(Refusal::Full) if self.patience().is_some() => self.wait(stream),
+            Err(Refusal::Full) if self.patience(stream).is_some() => self.wait(stream),
             Err(refusal) => self.outcome.refused(stream, refusal, self.now),
         }
     }
@@ -245,15 +245,15 @@ impl<'a> Stage<'a> {
         self.look_later(server, self.now);
     }
 
-    fn patience(&self) -> Option<Duration> {
-        match self.snapshot.fleet.balance.when_full {
+    fn patience(&self, stream: StreamId) -> Option<Duration> {
+        match self.snapshot.fleet.streams.get(stream)?.when_full {
             WhenFull::Wait(patience) => Some(patience),
-            WhenFull::Reject => None,
+            WhenFull::Reject | WhenFull::Overflow | WhenFull::Fallback => None,
         }
     }
 
     fn wait(&mut self, stream: StreamId) {
-        let until = self.now + self.patience().unwrap_or_default();
+        let until = self.now + self.patience(stream).unwrap_or_default();
         if let Some(queue) = self.waiting.get_mut(stream) {
             queue.push_back(Waiting { until });
             self.put_down(until, Happening::LosesPatience(stream));

@@ -142,10 +142,31 @@ const REFUSAL_LASTS: Duration = Duration::from_secs(30);
 ///
 /// One compare-and-swap per account; a claim that fails later takes the earlier ones back.
 pub fn reserve(server: &ServerSlots, mount: &MountSlots, connections: u64, bitrate: u64) -> bool {
+    reserve_by(Account::claim, server, mount, connections, bitrate)
+}
+
+/// The same for a listener who is sent beyond the limits; only a relay that refuses everybody
+/// refuses it.
+pub fn reserve_beyond(
+    server: &ServerSlots,
+    mount: &MountSlots,
+    connections: u64,
+    bitrate: u64,
+) -> bool {
+    reserve_by(Account::claim_beyond, server, mount, connections, bitrate)
+}
+
+fn reserve_by(
+    claim: impl Fn(&Account, u64) -> bool,
+    server: &ServerSlots,
+    mount: &MountSlots,
+    connections: u64,
+    bitrate: u64,
+) -> bool {
     let claims =
         [(&mount.seats, connections), (&server.seats, connections), (&server.bandwidth, bitrate)];
     for (at, (account, units)) in claims.iter().enumerate() {
-        if !account.claim(*units) {
+        if !claim(account, *units) {
             for (account, units) in claims.iter().take(at) {
                 account.give_back(*units);
             }
@@ -186,15 +207,23 @@ pub fn record(
         let found = found.get(mount.path).copied();
         let before = mount.slots.seats.counted();
         let (listeners, limit) = mount.slots.understand(found);
-        // What was there when it was counted for the first time did not arrive since.
+        // What was there when it was counted for the first time did not arrive since; nor did those
+        // whom Icecast brings back from its own fallback to a mount that was gone.
         let arrived = before.zip(listeners).map_or(0, |(before, now)| now.saturating_sub(before));
-        let presence = Presence::of(found).unwrap_or(mount.slots.presence());
+        let was = mount.slots.presence();
+        let was_there = matches!(was, Presence::Active | Presence::Idle);
+        let arrived = if was_there { arrived } else { 0 };
+        total.arrived = total.arrived.saturating_add(arrived);
+        // A mount without a stream wakes by its first listener, or has those back whom Icecast
+        // kept elsewhere meanwhile: they must not be taken for ones who are still on their way.
+        let arrived = if was == Presence::Active { arrived } else { 0 };
+        let presence = Presence::of(found).unwrap_or(was);
         mount.slots.presence.store(presence as u8, Relaxed);
         let still =
             lock(&mount.slots.flow).stands_still(found.and_then(|found| found.bytes), look.began);
         mount.slots.stands_still.store(still, Relaxed);
         let early = mount.slots.seats.observe(look.began, listeners, arrived, limit, settle);
-        total.add(arrived, early, listeners.unwrap_or(0), mount.bitrate);
+        total.add(early, listeners.unwrap_or(0), mount.bitrate);
     }
     server.arrived.add(total.arrived);
     server.counts.store(report.counts_listeners().unwrap_or(server.counts_listeners()), Relaxed);
@@ -265,8 +294,7 @@ struct Totals {
 }
 
 impl Totals {
-    fn add(&mut self, arrived: u64, early: u64, listeners: u64, bitrate: u64) {
-        self.arrived = self.arrived.saturating_add(arrived);
+    fn add(&mut self, early: u64, listeners: u64, bitrate: u64) {
         self.early = self.early.saturating_add(early);
         self.bits = self.bits.saturating_add(listeners.saturating_mul(bitrate));
         self.early_bits = self.early_bits.saturating_add(early.saturating_mul(bitrate));

@@ -76,6 +76,7 @@ struct SharedMount {
 #[derive(Debug)]
 struct StreamState {
     outcomes: Arc<Outcomes>,
+    fallbacks: Arc<Counter>,
     queue: Arc<Queue>,
     mounts: Vec<MountState>,
 }
@@ -84,6 +85,7 @@ struct StreamState {
 struct MountState {
     slots: Arc<MountSlots>,
     redirects: Arc<Counter>,
+    overflows: Arc<Counter>,
 }
 
 /// A mount of a stream with everything that belongs to it.
@@ -95,6 +97,8 @@ pub struct MountView<'a> {
     pub slots: &'a MountSlots,
     /// How many players were sent to it for this stream.
     pub redirects: &'a Counter,
+    /// How many of them beyond its limit.
+    pub overflows: &'a Counter,
     /// What the configuration says of its server.
     pub server: &'a Server,
     /// What is known of its server.
@@ -250,6 +254,11 @@ impl Snapshot {
         self.streams.get(id).map(|stream| &stream.outcomes)
     }
 
+    /// How many players of a stream were sent to its fallback.
+    pub fn fallbacks(&self, id: StreamId) -> Option<&Counter> {
+        self.streams.get(id).map(|stream| &*stream.fallbacks)
+    }
+
     /// Those who wait for a slot of a stream.
     pub fn queue(&self, id: StreamId) -> Option<&Arc<Queue>> {
         self.streams.get(id).map(|stream| &stream.queue)
@@ -265,6 +274,7 @@ impl Snapshot {
                 config,
                 slots: &known.slots,
                 redirects: &known.redirects,
+                overflows: &known.overflows,
                 server: self.fleet.servers.get(config.server)?,
                 server_slots: &self.servers.get(config.server)?.slots,
             })
@@ -326,22 +336,26 @@ impl StreamState {
             let id = before.fleet.streams.iter().position(|known| known.path == stream.path)?;
             Some((before, id))
         });
-        let redirects_of = |server: &Server| {
+        let known_on = |server: &Server| {
             let (before, id) = known?;
             let at = before.mounts(id).position(|mount| mount.server.name == server.name)?;
-            before.streams.get(id)?.mounts.get(at).map(|mount| Arc::clone(&mount.redirects))
+            before.streams.get(id)?.mounts.get(at)
         };
+        let counter = |known: Option<&Arc<Counter>>| known.map(Arc::clone).unwrap_or_default();
         let mounts = stream.mounts.iter().filter_map(|mount| {
             let server = fleet.servers.get(mount.server)?;
+            let known = known_on(server);
             Some(MountState {
                 slots: shared_mount(mount, server, fleet, servers, before)?,
-                redirects: redirects_of(server).unwrap_or_default(),
+                redirects: counter(known.map(|known| &known.redirects)),
+                overflows: counter(known.map(|known| &known.overflows)),
             })
         });
         let mounts = mounts.collect();
         let known = known.and_then(|(before, id)| before.streams.get(id));
         Self {
             outcomes: known.map(|known| Arc::clone(&known.outcomes)).unwrap_or_default(),
+            fallbacks: counter(known.map(|known| &known.fallbacks)),
             queue: known.map(|known| Arc::clone(&known.queue)).unwrap_or_default(),
             mounts,
         }

@@ -6,6 +6,7 @@ mod page;
 
 use serde::Serialize;
 
+use crate::counters::Counter;
 use crate::fleet::Server;
 use crate::player::Client;
 use crate::select::{Proof, Trust, Verdict, verdicts};
@@ -55,8 +56,12 @@ pub struct StreamStatus {
     pub up: bool,
     /// Slots that can be given away, in sum; absent: unlimited.
     pub free: Option<u64>,
+    /// `reject`, `wait`, `overflow` or `fallback`: what becomes of players when it is full.
+    pub when_full: &'static str,
     /// Players held until a slot frees.
     pub waiting: usize,
+    /// Players sent to its fallback since the start.
+    pub fallbacks: u64,
     /// Its mounts, in the configuration's order.
     pub mounts: Vec<MountStatus>,
 }
@@ -80,6 +85,8 @@ pub struct MountStatus {
     pub free: Option<u64>,
     /// Players sent to it for this stream since the start.
     pub redirects: u64,
+    /// How many of them beyond its limit.
+    pub overflows: u64,
     /// Its configured tier.
     pub tier: u32,
     /// Its configured weight.
@@ -158,7 +165,9 @@ fn streams(snapshot: &Snapshot, now: Moment) -> Vec<StreamStatus> {
             path: stream.path.clone(),
             up: candidates.count() > 0,
             free: free.sum::<Option<u64>>(),
+            when_full: stream.when_full.label(),
             waiting: snapshot.queue(id).map_or(0, |queue| queue.waiting()),
+            fallbacks: snapshot.fallbacks(id).map_or(0, Counter::get),
             mounts: mounts.map(|(mount, verdict)| MountStatus::of(&mount, verdict)).collect(),
         }
     });
@@ -203,6 +212,7 @@ impl MountStatus {
             reserved: seats.reserved(),
             free: verdict.free(mount),
             redirects: mount.redirects.get(),
+            overflows: mount.overflows.get(),
             tier: mount.config.tier,
             weight: mount.config.weight,
             candidate: verdict.candidate().is_some(),
@@ -217,6 +227,10 @@ fn reason(mount: &MountView<'_>, verdict: &Verdict) -> Option<String> {
         Verdict::Passed(reason) => return Some(reason.to_string()),
         Verdict::Candidate(candidate) => candidate,
     };
+    if candidate.rank.beyond_limit {
+        let so_far = mount.overflows.get();
+        return Some(format!("full: gets listeners beyond its limit, {so_far} so far"));
+    }
     let remark = match (candidate.rank.trust, candidate.rank.proof) {
         _ if mount.slots.stands_still() => "its stream stands still: used when no other is left",
         (Trust::Doubtful, _) => "in doubt: used when no other is sure",

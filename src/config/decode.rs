@@ -116,20 +116,28 @@ fn balance(fields: &mut Fields<'_>, findings: &mut Findings) -> Balance {
         ("weighted_random", Policy::WeightedRandom),
         ("client_hash", Policy::ClientHash),
     ];
-    let when_full =
-        [("reject", WhenFull::Reject), ("wait", WhenFull::Wait), ("overflow", WhenFull::Overflow)];
     let panic = [("open", Panic::Open), ("closed", Panic::Closed)];
     Balance {
         policy: fields.read("policy", findings, |entry, f| values::choice(entry, &policies, f)),
         settle: fields.read("settle", findings, values::duration),
         headroom: fields.read("headroom", findings, headroom),
-        when_full: fields
-            .read("when_full", findings, |entry, f| values::choice(entry, &when_full, f)),
+        when_full: fields.read("when_full", findings, when_full),
         wait: fields.read("wait", findings, values::duration),
         panic: fields.read("panic", findings, |entry, f| values::choice(entry, &panic, f)),
         geoip: fields.read("geoip", findings, values::file),
         salt: fields.take("salt", findings).and_then(|entry| secret(&entry, findings)),
     }
+}
+
+/// `when_full`, in `balance` and in a stream.
+pub(super) fn when_full(entry: &Entry<'_>, findings: &mut Findings) -> Option<WhenFull> {
+    let choices = [
+        ("reject", WhenFull::Reject),
+        ("wait", WhenFull::Wait),
+        ("overflow", WhenFull::Overflow),
+        ("fallback", WhenFull::Fallback),
+    ];
+    values::choice(entry, &choices, findings)
 }
 
 fn headroom(entry: &Entry<'_>, findings: &mut Findings) -> Option<Headroom> {

@@ -1,12 +1,12 @@
 //! The streams of the tree into the types that mirror the file.
 
-use crate::config::decode::{LISTENERS, TIER, WEIGHT, number};
+use crate::config::decode::{LISTENERS, TIER, WEIGHT, number, when_full};
 use crate::config::fields::{Entry, Fields, Names, entries};
 use crate::config::findings::Findings;
 use crate::config::source::At;
 use crate::config::suggest::shown;
 use crate::config::yaml::Value;
-use crate::config::{Fallback, Mount, Mounts, Stream, urls, values};
+use crate::config::{Fallback, Mount, Mounts, Stream, WhenFull, urls, values};
 
 /// A stream; no body means that every server has it under the same path.
 pub(super) fn stream(name: At<String>, entry: &Entry<'_>, findings: &mut Findings) -> Stream {
@@ -19,6 +19,8 @@ pub(super) fn stream(name: At<String>, entry: &Entry<'_>, findings: &mut Finding
         bitrate_is_written: false,
         aliases: Vec::new(),
         fallback: None,
+        when_full: None,
+        wait: None,
     };
     match &entry.node.value {
         Value::Null => {}
@@ -59,6 +61,15 @@ fn stream_fields(stream: &mut Stream, fields: &mut Fields<'_>, findings: &mut Fi
     let aliases = fields.read("aliases", findings, |entry, f| values::list(entry, f, urls::path));
     stream.aliases = aliases.map(|aliases| aliases.value).unwrap_or_default();
     stream.fallback = fields.read("fallback", findings, fallback);
+    stream.when_full = fields.read("when_full", findings, when_full);
+    stream.wait = fields.read("wait", findings, values::duration);
+    if let Some(At { value: WhenFull::Fallback, span }) = stream.when_full
+        && !fields.has("fallback")
+    {
+        let message = format!("`{}: fallback` needs a `fallback`", fields.path("when_full"));
+        let help = "add one, for example `fallback: /pause.ogv`; or write reject, wait or overflow";
+        findings.problem(span, message, help);
+    }
 }
 
 /// `servers: [vienna, berlin]`

@@ -131,7 +131,7 @@ fn streams(fleet: &Fleet) -> Vec<(String, String)> {
             .collect();
         paths.sort();
         let mounts: Vec<_> = mounts.collect();
-        (stream.path.clone(), format!("{:?}", (paths, mounts, fallback)))
+        (stream.path.clone(), format!("{:?}", (paths, mounts, fallback, stream.when_full)))
     };
     fleet.streams.iter().map(describe).collect()
 }

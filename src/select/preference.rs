@@ -89,10 +89,10 @@ pub(super) fn temper(verdicts: &mut [Verdict]) {
 }
 
 /// What weighs more than preference; it decides among candidates that are equal in this.
-type Peers = (bool, Trust, u32);
+type Peers = (bool, bool, Trust, u32);
 
 fn peers(rank: Rank) -> Peers {
-    (rank.leaves_tls, rank.trust, rank.tier)
+    (rank.beyond_limit, rank.leaves_tls, rank.trust, rank.tier)
 }
 
 /// Those who come next after the preferred ones among some peers.

@@ -1,3 +1,5 @@
+mod full;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Made-up relays: they count, refuse whom their limits do not allow, and can die.
 
-use crate::fleet::{Fleet, ServerId, StreamId};
+use crate::fleet::{Fleet, ServerId, StreamId, WhenFull};
 use crate::icecast::{Activity, Limit, MountReport, Report};
 
 use super::Listener;
@@ -21,6 +21,8 @@ struct Relay {
 struct Mount {
     path: String,
     limit: Option<u64>,
+    /// Whether it takes more than the limit: what it is for where a stream overflows.
+    bears_more: bool,
     /// How many listen, by the stream that they asked for.
     listeners: Vec<(StreamId, u64)>,
 }
@@ -44,14 +46,21 @@ impl Relays {
                 dead: false,
                 life: 0,
             };
-            let mounts = fleet.streams.iter().flat_map(|stream| &stream.mounts);
-            for mount in mounts.filter(|mount| mount.server == id) {
+            let mounts = fleet.streams.iter().flat_map(|stream| {
+                let overflows = stream.when_full == WhenFull::Overflow;
+                stream.mounts.iter().map(move |mount| (mount, overflows))
+            });
+            for (mount, bears_more) in mounts.filter(|(mount, _)| mount.server == id) {
                 let limit = mount.max_listeners;
                 match relay.mounts.iter_mut().find(|known| known.path == mount.path) {
-                    Some(known) => known.limit = known.limit.into_iter().chain(limit).min(),
+                    Some(known) => {
+                        known.limit = known.limit.into_iter().chain(limit).min();
+                        known.bears_more |= bears_more;
+                    }
                     None => relay.mounts.push(Mount {
                         path: mount.path.clone(),
                         limit,
+                        bears_more,
                         listeners: Vec::new(),
                     }),
                 }
@@ -75,7 +84,8 @@ impl Relays {
         }
         let full = relay.max_clients.is_some_and(|most| relay.clients() >= most);
         let Some(mount) = relay.mounts.get_mut(listener.mount) else { return Entry::Dead };
-        if full || mount.limit.is_some_and(|limit| mount.count() >= limit) {
+        let full = full || mount.limit.is_some_and(|limit| mount.count() >= limit);
+        if full && !mount.bears_more {
             return Entry::Full;
         }
         match mount.listeners.iter_mut().find(|(stream, _)| *stream == listener.stream) {

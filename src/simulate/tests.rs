@@ -112,6 +112,15 @@ fn who_may_wait_is_served_by_whoever_leaves() {
 }
 
 #[test]
+fn a_stream_that_overflows_is_played_by_all_and_the_peaks_tell_what_it_takes() {
+    let (fleet, plan) = crowd(&format!("balance: {{when_full: overflow}}\n{TWO}"), 400, 60);
+    let outcome = play(fleet, &plan);
+    assert_eq!(outcome.streams[0].played, 400, "{outcome}");
+    let peaks: Vec<u64> = outcome.servers.iter().map(|server| server.peak).collect();
+    assert!(peaks.iter().sum::<u64>() > ROOM, "{outcome}");
+}
+
+#[test]
 fn the_same_plan_and_seed_come_out_the_same() {
     let run = || {
         let (fleet, mut plan) = crowd(TWO, 250, 10);

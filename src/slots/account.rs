@@ -6,6 +6,10 @@
 //! one compare-and-swap, nothing has to be woken to let a reservation run out, and while nobody
 //! looks the ceiling stands still: stale numbers freeze.
 //!
+//! Where the configuration wants listeners sent beyond a limit, a claim may raise `claimed` above
+//! the `ceiling`. It is reserved, seen and expires like any other; until enough of what is in use
+//! has gone, no other claim succeeds.
+//!
 //! A look may lower the ceiling between a claim's load and its swap. That claim is then as if it
 //! had been made just before the look, under the older ceiling, which was safe as well.
 
@@ -17,7 +21,7 @@ use std::time::Duration;
 use crate::fleet::Headroom;
 
 use super::Moment;
-use super::sync::{AtomicI64, AtomicU64, Mutex, MutexGuard};
+use super::sync::{AtomicBool, AtomicI64, AtomicU64, Mutex, MutexGuard};
 
 /// Units of one kind (listeners, bits per second) and how many more may be promised.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub struct Account {
     offset: AtomicI64,
     /// The limit less headroom; [`UNLIMITED`] without one.
     room: AtomicU64,
+    /// Whether its relay refuses everybody; until the next good look.
+    shut: AtomicBool,
     /// What only looks and reloads need.
     book: Mutex<Book>,
 }
@@ -91,6 +97,7 @@ impl Account {
             ceiling: AtomicU64::new(0),
             offset: AtomicI64::new(0),
             room: AtomicU64::new(0),
+            shut: AtomicBool::new(false),
             book: Mutex::new(book),
         };
         account.balance(&account.book());
@@ -106,6 +113,13 @@ impl Account {
                 claimed.checked_add(units).filter(|sum| *sum <= ceiling)
             })
             .is_ok()
+    }
+
+    /// Promises `units` whether or not they are free, unless it is shut. They count like all others
+    /// until a look has seen them, so that nobody else is promised what they take.
+    pub(super) fn claim_beyond(&self, units: u64) -> bool {
+        let add = |claimed: u64| claimed.checked_add(units);
+        !self.is_shut() && self.claimed.fetch_update(AcqRel, Acquire, add).is_ok()
     }
 
     /// Keeps a promise.
@@ -214,6 +228,11 @@ impl Account {
         }
     }
 
+    /// Whether its relay said that it refuses everybody, and has let no look in since.
+    pub fn is_shut(&self) -> bool {
+        self.shut.load(Relaxed)
+    }
+
     /// Units in use: seen and reserved.
     pub fn load(&self) -> u64 {
         self.claimed.load(Acquire).saturating_add_signed(self.offset.load(Relaxed))
@@ -252,6 +271,7 @@ impl Account {
         let base = i64::try_from(book.base).unwrap_or(i64::MAX);
         self.offset.store(seen.saturating_sub(base), Relaxed);
         self.room.store(room, Relaxed);
+        self.shut.store(book.shut, Relaxed);
         self.ceiling.store(ceiling, Release);
     }
 

@@ -123,3 +123,46 @@ fn requests_during_a_look_that_sees_an_arrival_get_what_is_left() {
         INTERLEAVINGS,
     );
 }
+
+#[test]
+fn who_is_sent_beyond_the_limit_gives_nobody_else_a_slot() {
+    check_random(
+        || {
+            let account = Arc::new(account(1));
+            let other = Arc::clone(&account);
+            let thread = thread::spawn(move || {
+                assert!(other.claim_beyond(1), "the relay refuses nobody");
+                other.commit(1);
+            });
+            let granted = u64::from(account.claim(1)) + u64::from(account.claim(1));
+            account.commit(granted);
+            thread.join().unwrap();
+            assert!(granted <= 1, "there is one slot");
+            assert_eq!((account.reserved(), account.free()), (granted + 1, Some(0)));
+        },
+        INTERLEAVINGS,
+    );
+}
+
+#[test]
+fn a_look_during_an_overflow_neither_loses_nor_frees_what_was_promised() {
+    check_random(
+        || {
+            let account = Arc::new(account(1));
+            look(&account, 1, 1, 0);
+            let other = Arc::clone(&account);
+            // It is too young for anything to have settled, and sees nobody arrive.
+            let thread = thread::spawn(move || look(&other, 2, 1, 0));
+            assert!(account.claim_beyond(1));
+            account.commit(1);
+            let another = account.claim(1);
+            thread.join().unwrap();
+            assert!(!another, "nothing was free");
+            assert_eq!((account.reserved(), account.load(), account.free()), (1, 2, Some(0)));
+            // When both have gone and the promise has settled, the slot is free again, once.
+            look(&account, 100, 0, 0);
+            assert!(account.claim(1) && !account.claim(1));
+        },
+        INTERLEAVINGS,
+    );
+}

@@ -3,11 +3,11 @@
 #[cfg(not(model))]
 pub(super) use std::sync::{
     Mutex, MutexGuard,
-    atomic::{AtomicI64, AtomicU64},
+    atomic::{AtomicBool, AtomicI64, AtomicU64},
 };
 
 #[cfg(model)]
 pub(super) use shuttle::sync::{
     Mutex, MutexGuard,
-    atomic::{AtomicI64, AtomicU64},
+    atomic::{AtomicBool, AtomicI64, AtomicU64},
 };

@@ -1,5 +1,7 @@
+mod beyond;
 mod known;
 mod uncounted;
+mod world;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,6 +10,7 @@ use std::thread;
 use proptest::prelude::*;
 
 use super::*;
+use world::{Event, World, event};
 
 const SETTLE: Duration = Duration::from_secs(5);
 const RULES: Rules = Rules { rise: 2, fall: 3, slow_start: Duration::ZERO, hold: false };
@@ -35,6 +38,10 @@ impl Ledger {
 
     fn reserve(&self) -> bool {
         reserve(&self.server, &self.mount, 1, 0)
+    }
+
+    fn reserve_beyond(&self) -> bool {
+        reserve_beyond(&self.server, &self.mount, 1, 0)
     }
 
     fn reserve_all(&self) -> u64 {
@@ -356,125 +363,6 @@ fn a_crowd_on_many_threads_never_gets_more_than_there_is() {
         });
     });
     assert_eq!(granted.load(Ordering::Relaxed), SLOTS);
-}
-
-/// What can happen to a relay and its ledger.
-#[derive(Debug, Clone)]
-enum Event {
-    /// A player asks; if redirected, it arrives at the relay this many milliseconds later, or
-    /// never.
-    Ask { arrives_after: Option<u64> },
-    /// One listener leaves.
-    Leave,
-    /// A look begins; its answer will travel this long, and get through or not.
-    Look { takes: u64, good: bool },
-    /// The relay counts its listeners for the look under way.
-    Count,
-    /// The look under way is answered.
-    Answer,
-    /// Nothing, for this long.
-    Pass { millis: u64 },
-    /// The configuration is read again, with nothing changed.
-    Reload,
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    prop_oneof![
-        // Players arrive within `settle`; that is what it is for.
-        6 => prop::option::weighted(0.9, 0_u64..4_500)
-            .prop_map(|arrives_after| Event::Ask { arrives_after }),
-        2 => Just(Event::Leave),
-        4 => (0_u64..400, prop::bool::weighted(0.8))
-            .prop_map(|(takes, good)| Event::Look { takes, good }),
-        4 => Just(Event::Count),
-        4 => Just(Event::Answer),
-        3 => (1_u64..3_000).prop_map(|millis| Event::Pass { millis }),
-        1 => Just(Event::Reload),
-    ]
-}
-
-/// A relay as it really is, beside the ledger that only sees it now and then.
-struct World {
-    ledger: Ledger,
-    limit: u64,
-    now: u64,
-    listeners: u64,
-    on_their_way: Vec<u64>,
-    most: u64,
-    look: Option<Under>,
-}
-
-/// A look under way.
-struct Under {
-    look: Look,
-    takes: u64,
-    good: bool,
-    report: Option<Report>,
-}
-
-impl World {
-    /// A whole look in one moment.
-    fn look_at_once(&mut self) {
-        self.happen(&Event::Answer);
-        self.happen(&Event::Look { takes: 0, good: true });
-        self.happen(&Event::Answer);
-    }
-
-    fn new(limit: u64) -> Self {
-        let ledger = Ledger::new(limited(limit), limited(limit));
-        Self { ledger, limit, now: 0, listeners: 0, on_their_way: Vec::new(), most: 0, look: None }
-    }
-
-    fn pass(&mut self, millis: u64) {
-        self.now += millis;
-        let before = self.on_their_way.len();
-        self.on_their_way.retain(|arrival| *arrival > self.now);
-        self.listeners += (before - self.on_their_way.len()) as u64;
-        self.most = self.most.max(self.listeners);
-    }
-
-    fn happen(&mut self, event: &Event) {
-        match *event {
-            Event::Ask { arrives_after } => {
-                if self.ledger.reserve()
-                    && let Some(delay) = arrives_after
-                {
-                    self.on_their_way.push(self.now + delay);
-                }
-                self.pass(0);
-            }
-            Event::Leave => self.listeners = self.listeners.saturating_sub(1),
-            Event::Look { takes, good } => {
-                // Another look would have to wait for the one before.
-                if self.look.is_none() {
-                    let look = self.ledger.begin(Duration::from_millis(self.now));
-                    self.look = Some(Under { look, takes, good, report: None });
-                }
-            }
-            Event::Count => {
-                let (listeners, limit) = (self.listeners, self.limit);
-                if let Some(under) = &mut self.look {
-                    let mut report = report(listeners, Limit::Listeners(limit));
-                    report.clients = Some(listeners);
-                    under.report.get_or_insert(report);
-                }
-            }
-            Event::Answer => {
-                self.happen(&Event::Count);
-                if let Some(Under { look, takes, good, report: Some(report) }) = self.look.take() {
-                    self.pass(takes);
-                    if good {
-                        self.ledger.saw_report(look, &report);
-                    }
-                }
-            }
-            Event::Pass { millis } => self.pass(millis),
-            Event::Reload => {
-                self.ledger.mount.seats.adopt(limited(self.limit));
-                self.ledger.server.seats.adopt(limited(self.limit));
-            }
-        }
-    }
 }
 
 proptest! {

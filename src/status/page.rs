@@ -71,12 +71,13 @@ fn write_stream(html: &mut String, stream: &StreamStatus) -> fmt::Result {
     let (class, word) = if stream.up { ("good", "up") } else { ("bad", "no slot") };
     write!(
         html,
-        "<h3>{} <span class=\"{class}\">{word}</span>, {} free{}</h3><div class=\"wide\"><table>\
+        "<h3>{} <span class=\"{class}\">{word}</span>, {} free{}{}</h3><div class=\"wide\"><table>\
          <tr><th>Relay<th>Mount<th class=\"n\">Listeners<th class=\"n\">On their way\
          <th class=\"n\">Limit<th class=\"n\">Free<th>In use<th class=\"n\">Sent<th>Remark</tr>",
         Text(&stream.path),
         Count(stream.free),
         Waiting(stream.waiting),
+        Fallbacks(stream.fallbacks),
     )?;
     for mount in &stream.mounts {
         write_mount(html, mount)?;
@@ -171,6 +172,18 @@ impl fmt::Display for Told {
         match self.0 {
             Some(count) => count.fmt(f),
             None => f.write_str("–"),
+        }
+    }
+}
+
+/// How many were sent to the fallback, if anybody was.
+struct Fallbacks(u64);
+
+impl fmt::Display for Fallbacks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            sent => write!(f, ", {sent} sent to the fallback"),
         }
     }
 }

@@ -27,6 +27,7 @@ mod demo_relay;
 mod feed;
 mod files;
 mod forwarded;
+mod full;
 mod full_relay;
 mod fuzz;
 mod icecast;

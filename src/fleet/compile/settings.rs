@@ -152,16 +152,23 @@ pub(super) fn balance(
             config::Headroom::Auto => Headroom::Auto,
             config::Headroom::Slots(slots) => Headroom::Slots(slots),
         },
-        when_full: match value(balance.when_full, config::WhenFull::Reject) {
-            config::WhenFull::Reject => WhenFull::Reject,
-            config::WhenFull::Wait => WhenFull::Wait(value(balance.wait, Duration::from_secs(8))),
-            config::WhenFull::Overflow => return None,
-        },
         panic: match value(balance.panic, config::Panic::Open) {
             config::Panic::Open => Panic::Open,
             config::Panic::Closed => Panic::Closed,
         },
     })
+}
+
+/// `when_full` and `wait` of a stream, or of `balance` where it does not say.
+pub(super) fn when_full(stream: &config::Stream, balance: &config::Balance) -> WhenFull {
+    match value(stream.when_full.or(balance.when_full), config::WhenFull::Reject) {
+        config::WhenFull::Reject => WhenFull::Reject,
+        config::WhenFull::Wait => {
+            WhenFull::Wait(value(stream.wait.or(balance.wait), Duration::from_secs(8)))
+        }
+        config::WhenFull::Overflow => WhenFull::Overflow,
+        config::WhenFull::Fallback => WhenFull::Fallback,
+    }
 }
 
 /// The longest hold that every player sits through: MPlayer hangs up after 10 s and asks again.
@@ -170,10 +177,10 @@ const PATIENCE_OF_PLAYERS: Duration = Duration::from_secs(9);
 /// What works in the settings, but deserves a word.
 pub(super) fn warnings(config: &Config, findings: &Findings) -> Vec<String> {
     let unused = clients::unused(config, findings);
-    [long_wait(&config.balance, findings), trust(config, findings), unused]
-        .into_iter()
-        .flatten()
-        .collect()
+    let waits = config.streams.items.iter().filter_map(|stream| stream.wait);
+    let waits = config.balance.wait.into_iter().chain(waits);
+    let long = waits.filter_map(|wait| long_wait(wait, findings));
+    long.chain(trust(config, findings)).chain(unused).collect()
 }
 
 /// Trust in everybody.
@@ -188,8 +195,10 @@ fn trust(config: &Config, findings: &Findings) -> Option<String> {
     ))
 }
 
-fn long_wait(balance: &config::Balance, findings: &Findings) -> Option<String> {
-    let wait = balance.wait.filter(|wait| wait.value > PATIENCE_OF_PLAYERS)?;
+fn long_wait(wait: At<Duration>, findings: &Findings) -> Option<String> {
+    if wait.value <= PATIENCE_OF_PLAYERS {
+        return None;
+    }
     let place = findings.place(wait.span)?;
     let longest = humantime::format_duration(wait.value);
     let patience = humantime::format_duration(PATIENCE_OF_PLAYERS);

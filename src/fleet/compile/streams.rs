@@ -9,7 +9,10 @@ use crate::config::findings::Findings;
 use crate::config::source::{At, Span};
 use crate::config::suggest::{did_you_mean, shown};
 use crate::config::{self, Config, Mounts};
-use crate::fleet::{Fallback, Mount, Server, ServerId, ServerState, Stream, StreamId, address};
+use crate::fleet::compile::settings;
+use crate::fleet::{
+    Fallback, Mount, Server, ServerId, ServerState, Stream, StreamId, WhenFull, address,
+};
 
 /// Streams, who owns which path, and what deserves a word.
 pub(super) struct Linked {
@@ -44,7 +47,8 @@ pub(super) fn streams(
     let mut streams = Vec::new();
     for ((item, mounts), fallback) in items.iter().zip(mounts).zip(fallbacks) {
         let path = item.path.clone().unwrap_or_default();
-        streams.push(Stream { path, mounts, fallback });
+        let when_full = settings::when_full(item, &config.balance);
+        streams.push(Stream { path, mounts, fallback, when_full });
     }
     let warnings = linker.warnings(&streams, findings);
     let paths = linker.paths.into_iter().map(|(path, claim)| (path, claim.value)).collect();
@@ -191,6 +195,19 @@ impl Linker<'_> {
                 let text = "none of its servers is active, nobody is sent to it";
                 warn(written.name.span, format!("stream {name}: {text}"));
             }
+            if let Some(wait) = written.wait
+                && !matches!(stream.when_full, WhenFull::Wait(_))
+            {
+                let policy = stream.when_full.label();
+                let text = format!("its `wait` has no effect, since its `when_full` is {policy}");
+                warn(wait.span, format!("stream {name}: {text}"));
+            }
+        }
+        if let Some(At { value: config::WhenFull::Fallback, span }) = self.config.balance.when_full
+            && streams.iter().all(|stream| stream.fallback.is_none())
+        {
+            let text = "no stream has a `fallback`: who asks for a full one is refused";
+            warn(span, format!("`when_full: fallback`: {text}"));
         }
         for (id, server) in self.config.servers.items.iter().enumerate() {
             if !streams.iter().flat_map(|stream| &stream.mounts).any(|mount| mount.server == id) {

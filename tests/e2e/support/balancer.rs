@@ -71,6 +71,11 @@ impl Balancer {
         web::get(&self.url(path)).expect("the balancer answers")
     }
 
+    /// What it answers to `HEAD path`, which takes no slot.
+    pub(crate) fn head(&self, path: &str) -> Answer {
+        web::head(&self.url(path)).expect("the balancer answers")
+    }
+
     /// Overwrites its file while it runs.
     pub(crate) fn edit(&self, config: &str) {
         fs::write(&self.file, addressed(self.listen, self.port, self.admin, config)).unwrap();
@@ -117,10 +122,15 @@ impl Balancer {
         find(&self.status()["servers"], "name", name)
     }
 
+    /// The mount of the stream `path` on `server` in `/api/v1/status`.
+    pub(crate) fn mount(&self, path: &str, server: &str) -> Value {
+        let stream = find(&self.status()["streams"], "path", path);
+        find(&stream["mounts"], "server", server)
+    }
+
     /// Why the stream `path` passes over its mount on `server`; null while it does not.
     pub(crate) fn passed_over(&self, path: &str, server: &str) -> Value {
-        let stream = find(&self.status()["streams"], "path", path);
-        let mount = find(&stream["mounts"], "server", server);
+        let mount = self.mount(path, server);
         if mount["candidate"] == false { mount["reason"].clone() } else { Value::Null }
     }
 

@@ -110,6 +110,19 @@ impl<'a> Setup<'a> {
         self
     }
 
+    /// A mount's `<max-listeners>`, and the mount whose stream its listeners hear while it has no
+    /// source of its own; they are brought back when it has.
+    pub(crate) fn falls_back(mut self, mount: &str, limit: u32, to: &str) -> Self {
+        write!(
+            self.mounts,
+            "<mount type='normal'><mount-name>{mount}</mount-name>\
+             <max-listeners>{limit}</max-listeners><fallback-mount>{to}</fallback-mount>\
+             <fallback-override>1</fallback-override></mount>"
+        )
+        .unwrap();
+        self
+    }
+
     /// Makes it a relay of a mount that `port` on this machine serves; it plays when it is started.
     pub(crate) fn pulls(mut self, port: u16, mount: &str) -> Self {
         write!(

@@ -61,10 +61,17 @@ impl Listener {
     /// Waits until so much has been heard that the stream really flows.
     pub(crate) fn hears(&self) {
         let what = format!("{} hears {ENOUGH} bytes", self.name);
-        eventually(&what, Duration::from_secs(30), || {
-            let heard = fs::metadata(self.folder.join("body")).ok()?.len();
-            (heard >= ENOUGH).then_some(())
-        });
+        eventually(&what, Duration::from_secs(30), || (self.heard() >= ENOUGH).then_some(()));
+    }
+
+    /// How many bytes it has heard.
+    pub(crate) fn heard(&self) -> u64 {
+        fs::metadata(self.folder.join("body")).map_or(0, |body| body.len())
+    }
+
+    /// Whether, and how, it has been left alone by its relay.
+    pub(crate) fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.curl.ended()
     }
 
     /// Stops listening.

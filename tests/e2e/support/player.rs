@@ -117,6 +117,11 @@ impl Playing {
         }
     }
 
+    /// Whether it has given up, or was stopped.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.player.ended().is_some()
+    }
+
     /// Waits until it prints `sign`.
     pub(crate) fn prints(&self, sign: &str) {
         eventually(&format!("the player prints {sign:?}"), Duration::from_secs(30), || {

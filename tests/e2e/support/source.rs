@@ -59,7 +59,11 @@ impl Stream {
 impl Source {
     /// Plays `stream` on its mount of `icecast`; waits until it is on the air.
     pub(crate) fn start(lab: &Lab, icecast: &Icecast, stream: Stream) -> Self {
-        let mount = stream.mount();
+        Self::start_at(lab, icecast, stream, stream.mount())
+    }
+
+    /// The same, on another mount.
+    pub(crate) fn start_at(lab: &Lab, icecast: &Icecast, stream: Stream, mount: &str) -> Self {
         let port = icecast.port();
         let folder = lab.folder(&format!("source-{port}{}", mount.replace('/', "-")), "nobody");
         let ffmpeg = Program::new("ffmpeg", "ffmpeg")

@@ -36,11 +36,20 @@ pub(crate) fn get(url: &str) -> io::Result<Answer> {
 
 /// `GET url` with further header lines, each with its line end.
 pub(crate) fn get_with(url: &str, headers: &str) -> io::Result<Answer> {
+    ask("GET", url, headers)
+}
+
+/// `HEAD url`.
+pub(crate) fn head(url: &str) -> io::Result<Answer> {
+    ask("HEAD", url, "")
+}
+
+fn ask(method: &str, url: &str, headers: &str) -> io::Result<Answer> {
     let (authority, path) = split(url);
     let mut stream = TcpStream::connect(authority)?;
     stream.set_read_timeout(Some(SILENCE))?;
     // HTTP/1.0: the answer ends where the connection does.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {authority}\r\n{headers}\r\n")?;
+    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {authority}\r\n{headers}\r\n")?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);

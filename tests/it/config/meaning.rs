@@ -5,7 +5,7 @@ use std::time::Duration;
 use icecast_balancer::config::source::Sources;
 use icecast_balancer::fleet::compile::compile;
 use icecast_balancer::fleet::{
-    Fallback, Fleet, Headroom, Panic, Policy, Proxies, ServerState, StatsSource, Stream,
+    Fallback, Fleet, Headroom, Panic, Policy, Proxies, ServerState, StatsSource, Stream, WhenFull,
 };
 
 use super::{bad, good, messages, outside};
@@ -284,6 +284,52 @@ streams:
   /c: {<<: *a}
 ");
     assert_eq!(messages(&problems).len(), 1, "{problems}");
+}
+
+#[test]
+fn a_stream_says_what_becomes_of_its_players_when_it_is_full_or_the_default_holds() {
+    let fleet = good(
+        "balance: {when_full: wait, wait: 3s}
+servers: {v: 'http://v'}
+streams:
+  /a:
+  /b: {wait: 5s}
+  /c: {when_full: reject}
+  /d: {when_full: overflow}
+  /e: {when_full: fallback, fallback: /a}
+",
+    );
+    let three = WhenFull::Wait(Duration::from_secs(3));
+    let five = WhenFull::Wait(Duration::from_secs(5));
+    let expected = [three, five, WhenFull::Reject, WhenFull::Overflow, WhenFull::Fallback];
+    assert_eq!(fleet.streams.iter().map(|stream| stream.when_full).collect::<Vec<_>>(), expected);
+    assert_eq!(fleet.warnings, [""; 0]);
+    let fleet = with_streams("  /a: {when_full: wait}\n  /b:");
+    assert_eq!(fleet.streams[0].when_full, WhenFull::Wait(Duration::from_secs(8)));
+    assert_eq!(fleet.streams[1].when_full, WhenFull::Reject);
+}
+
+#[test]
+fn what_has_no_effect_when_a_stream_is_full_deserves_a_word() {
+    let fleet = good(
+        "balance: {when_full: fallback}
+servers: {v: 'http://v'}
+streams:
+  /a: {wait: 5s}
+  /b: {when_full: wait, wait: 20s}
+",
+    );
+    assert_eq!(
+        fleet.warnings,
+        [
+            "balancer.yaml:5:31: some players hang up before a `wait` of 20s ends; all of them sit \
+             through 9s",
+            "balancer.yaml:4:14: stream \"/a\": its `wait` has no effect, since its `when_full` is \
+             fallback",
+            "balancer.yaml:1:22: `when_full: fallback`: no stream has a `fallback`: who asks for a \
+             full one is refused",
+        ]
+    );
 }
 
 #[test]
