@@ -51,6 +51,10 @@ pub enum Command {
     /// players. Exit code: 0 if nobody was refused, 1 if somebody was, 2 if the configuration or the
     /// plan is bad.
     Simulate(Simulate),
+    /// Ask a running balancer whether it serves, for containers without curl
+    ///
+    /// Exit code: 0 if it does, 1 if not or if it does not say so within five seconds.
+    Healthcheck(Healthcheck),
 }
 
 /// The arguments of `serve`.
@@ -183,6 +187,14 @@ pub enum TableFormat {
     Human,
     /// As JSON.
     Json,
+}
+
+/// The arguments of `healthcheck`.
+#[derive(Debug, Args)]
+pub struct Healthcheck {
+    /// Where the balancer's admin port is
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
+    pub admin: String,
 }
 
 /// How log lines look.

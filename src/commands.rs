@@ -3,10 +3,12 @@
 
 mod check;
 mod diff;
+mod healthcheck;
 mod simulate;
 
 pub use check::check;
 pub use diff::diff;
+pub use healthcheck::healthcheck;
 pub use simulate::simulate;
 
 use crate::problem::Problems;

@@ -10,7 +10,7 @@
 //! - What is shown: [`metrics`], [`status`].
 //! - What runs: [`poller`], [`reload`], [`server`], [`redirect`], [`admin`].
 //! - What plays a crowd through in no time: [`simulate`].
-//! - What puts it together: [`app`], [`cli`], [`commands`].
+//! - What puts it together: [`app`], [`cli`], [`commands`]. Beside it: [`systemd`].
 //!
 //! ARCHITECTURE.md tells why, and a test keeps the arrows pointing one way.
 
@@ -49,3 +49,4 @@ pub mod simulate;
 pub mod app;
 pub mod cli;
 pub mod commands;
+pub mod systemd;

@@ -12,7 +12,7 @@ use icecast_balancer::commands::{self, BAD_CONFIG, Done, FAILED};
 use icecast_balancer::logs::{AccessLog, Log, Style, panics};
 use icecast_balancer::problem::Problems;
 use icecast_balancer::reload::{self, ReloadHandle};
-use sd_notify::NotifyState;
+use icecast_balancer::systemd;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => finish(&commands::check(&arguments, is_terminal())),
         Command::Diff(arguments) => finish(&commands::diff(&arguments, is_terminal())),
         Command::Simulate(arguments) => finish(&commands::simulate(&arguments, is_terminal())),
+        Command::Healthcheck(arguments) => finish(&commands::healthcheck(&arguments)),
     }
 }
 
@@ -154,7 +155,7 @@ fn serve(
         let logs = logs.clone();
         let stop = async move {
             info!("{}", stops.next().await);
-            tell_systemd(NotifyState::Stopping);
+            systemd::stopping();
             tokio::spawn(async move {
                 // Some supervisors signal the program and its group: that is one word, said twice.
                 let echoes = async {
@@ -168,7 +169,8 @@ fn serve(
                 leave_at_once(&logs);
             });
         };
-        tell_systemd(NotifyState::Ready);
+        tokio::spawn(systemd::watchdog(runtimes.public.clone()));
+        systemd::ready();
         app.run(runtimes, stop).await?;
         Ok(())
     });
@@ -205,9 +207,11 @@ fn runtime(builder: &mut Builder) -> io::Result<Runtime> {
 /// The outcome stands in the log, which the reload itself writes.
 async fn on_hangup(reload: &ReloadHandle) {
     info!("SIGHUP: reading the configuration");
+    systemd::reloading();
     if reload.reload().await == Some(reload::Outcome::Unchanged) {
         info!("the configuration has not changed");
     }
+    systemd::ready();
 }
 
 #[expect(clippy::exit, reason = "asked twice to end, the program does not wait for anything")]
@@ -215,13 +219,6 @@ fn leave_at_once(logs: &Logs) {
     warn!("asked twice to stop: leaving requests unanswered");
     logs.finish();
     std::process::exit(i32::from(FAILED));
-}
-
-/// Without systemd this does nothing; that systemd cannot be told is no reason to stop.
-fn tell_systemd(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        warn!(%error, "cannot tell systemd");
-    }
 }
 
 fn report_at_start(arguments: &Serve, log: &Log, problems: &Problems) {

@@ -65,7 +65,8 @@ const MODULES: &[(&str, &[&str])] = &[
     ("app", &["admin", "clock", "logs", "poller", "redirect", "reload", "server", "state"]),
     ("cli", &[]),
     ("commands", &["cli", "fleet", "problem", "reload", "simulate"]),
-    ("main", &["app", "cli", "commands", "logs", "problem", "reload"]),
+    ("systemd", &[]),
+    ("main", &["app", "cli", "commands", "logs", "problem", "reload", "systemd"]),
     ("lib", &[]),
 ];
 
@@ -95,7 +96,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("reqwest", &["poller"]),
     ("rustix", &["server"]),
     ("rustls", &["poller"]),
-    ("sd_notify", &["main"]),
+    ("sd_notify", &["systemd"]),
     ("secrecy", &["admin", "config", "fleet", "poller"]),
     ("serde", &["commands", "config", "logs", "simulate", "status"]),
     ("serde_json", &["admin", "commands", "icecast", "logs", "problem"]),
@@ -105,11 +106,14 @@ const HOMES: &[(&str, &[&str])] = &[
     ("smallvec", &["select"]),
     ("socket2", &["server"]),
     ("strsim", &["config"]),
-    ("tokio", &["app", "main", "poller", "queue", "redirect", "reload", "server", "state"]),
+    (
+        "tokio",
+        &["app", "main", "poller", "queue", "redirect", "reload", "server", "state", "systemd"],
+    ),
     ("tokio_util", &["admin", "app", "poller", "reload", "server"]),
-    ("tracing", &["app", "logs", "main", "poller", "reload", "server"]),
+    ("tracing", &["app", "logs", "main", "poller", "reload", "server", "systemd"]),
     ("tracing_subscriber", &["cli", "logs", "main"]),
-    ("url", &["config", "fleet"]),
+    ("url", &["commands", "config", "fleet"]),
 ];
 
 /// A file that is longer does more than one job.

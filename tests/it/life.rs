@@ -8,6 +8,7 @@ mod lossy;
 pub(crate) mod program;
 mod secrets;
 mod stop;
+mod supervised;
 
 use std::fs;
 use std::net::TcpListener;
