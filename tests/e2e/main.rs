@@ -22,6 +22,7 @@ mod families;
 mod full;
 mod hls;
 mod metrics;
+mod monitoring;
 mod page;
 mod players;
 mod proxies;

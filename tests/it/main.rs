@@ -24,6 +24,7 @@ mod commands;
 mod config;
 mod crowd;
 mod demo_relay;
+mod deployment;
 mod feed;
 mod files;
 mod forwarded;

@@ -81,6 +81,11 @@ impl Balancer {
         fs::write(&self.file, addressed(self.listen, self.port, self.admin, config)).unwrap();
     }
 
+    /// The same, with another public port than it has.
+    pub(crate) fn edit_to_listen_at(&self, port: u16, config: &str) {
+        fs::write(&self.file, addressed(self.listen, port, self.admin, config)).unwrap();
+    }
+
     /// All its metrics as text.
     pub(crate) fn metrics(&self) -> String {
         let answer = web::get(&self.admin("/metrics")).expect("the balancer answers");

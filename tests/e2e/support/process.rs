@@ -126,7 +126,7 @@ impl Program {
     pub(crate) fn run(self, dir: &Path) -> (Option<i32>, String) {
         let mut process = self.start(dir);
         let what = format!("{} has ended", process.name);
-        let status = eventually(&what, Duration::from_secs(30), || process.ended());
+        let status = eventually(&what, Duration::from_secs(120), || process.ended());
         (status.code(), process.printed())
     }
 }
