@@ -39,7 +39,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("server", &["forwarded"]),
     // What is shown.
     ("metrics", &["counters", "fleet", "player", "select", "server", "slots", "state"]),
-    ("status", &["fleet", "player", "select", "slots", "state"]),
+    ("status", &["counters", "fleet", "player", "select", "slots", "state"]),
     // What runs.
     ("poller", &["clock", "counters", "fleet", "icecast", "slots", "state", "waiting"]),
     ("reload", &["clock", "config", "country", "files", "fleet", "problem", "state"]),
