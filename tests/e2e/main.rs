@@ -23,6 +23,7 @@ mod full;
 mod hls;
 mod metrics;
 mod page;
+mod patterns;
 mod players;
 mod proxies;
 mod pull;

@@ -34,6 +34,7 @@ mod icecast;
 mod life;
 mod metrics;
 mod panics;
+mod patterns;
 mod polling;
 mod redirect;
 mod reliability;
