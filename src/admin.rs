@@ -69,7 +69,7 @@ impl Admin {
                 Ok(json) => answer(StatusCode::OK, "application/json", json),
                 Err(error) => broken(&error),
             },
-            "/" => match status::page(&Status::of(&self.state, now)) {
+            "/" => match status::page(&Status::of_page(&self.state, now)) {
                 Ok(html) => {
                     let mut answer = answer(StatusCode::OK, "text/html; charset=utf-8", html);
                     let policy = HeaderValue::from_static(status::POLICY);

@@ -205,6 +205,9 @@ pub(crate) struct Stream {
     pub(crate) name: At<String>,
     /// Percent-decoded.
     pub(crate) path: Option<String>,
+    /// Whether it stands for every mount under a prefix.
+    pub(crate) is_pattern: bool,
+    pub(crate) max_streams: Option<At<usize>>,
     pub(crate) mounts: Mounts,
     pub(crate) bitrate: Option<At<u64>>,
     /// Also where it could not be read.

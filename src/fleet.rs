@@ -7,6 +7,7 @@ pub mod address;
 pub mod changes;
 mod clients;
 pub mod compile;
+pub mod patterns;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -23,8 +24,10 @@ use crate::network::Networks;
 
 pub use clients::{Clients, Family};
 
+use patterns::{PatternId, Patterns};
+
 /// Everything one configuration means.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Fleet {
     /// Where players are served.
     pub listen: Vec<SocketAddr>,
@@ -44,10 +47,12 @@ pub struct Fleet {
     pub limits: Limits,
     /// The relays, in the file's order.
     pub servers: Vec<Server>,
-    /// The streams, in the file's order.
-    pub streams: Vec<Stream>,
-    /// Every path and alias, percent-decoded, with the stream it belongs to.
+    /// The streams, in the file's order; behind them those that were found under its patterns.
+    pub streams: Vec<Arc<Stream>>,
+    /// Every path and alias that is written, percent-decoded, with the stream it belongs to.
     pub paths: HashMap<String, StreamId>,
+    /// The patterns among the streams, and what was found under them.
+    pub patterns: Patterns,
     /// What works, but deserves a word to the operator; one line each.
     pub warnings: Vec<String>,
 }
@@ -156,7 +161,7 @@ pub struct Limits {
 }
 
 /// An Icecast server that listeners are sent to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Server {
     /// Its name in the configuration, the logs and the metrics.
     pub name: String,
@@ -231,7 +236,7 @@ pub struct Credentials {
 }
 
 /// What players ask for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Stream {
     /// Its path, percent-decoded, which is also its name in logs and metrics.
     pub path: String,
@@ -241,10 +246,23 @@ pub struct Stream {
     pub fallback: Option<Fallback>,
     /// What becomes of its players when it is full.
     pub when_full: WhenFull,
+    /// How it came to be.
+    pub origin: Origin,
+}
+
+/// How a stream came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The configuration names it.
+    Named,
+    /// It is the entry of a pattern: it has no mounts, and stands for what is not found.
+    Pattern(PatternId),
+    /// It was found under a pattern.
+    Found(PatternId),
 }
 
 /// A path on a server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Mount {
     /// The server it is on.
     pub server: ServerId,
@@ -266,7 +284,7 @@ pub struct Mount {
 }
 
 /// Where listeners go when their stream has no mount.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Fallback {
     /// Another stream of ours.
     Stream(StreamId),
@@ -278,6 +296,18 @@ impl Server {
     /// Whether players that come by https can stay with it.
     pub fn speaks_tls(&self) -> bool {
         self.url.scheme() == "https"
+    }
+}
+
+impl Stream {
+    /// Whether it is the entry of a pattern.
+    pub fn is_pattern(&self) -> bool {
+        matches!(self.origin, Origin::Pattern(_))
+    }
+
+    /// Whether it was found under a pattern.
+    pub fn is_found(&self) -> bool {
+        matches!(self.origin, Origin::Found(_))
     }
 }
 
@@ -341,11 +371,6 @@ impl Headroom {
 }
 
 impl Fleet {
-    /// The stream that owns `path` (percent-decoded).
-    pub fn stream_at(&self, path: &str) -> Option<StreamId> {
-        self.paths.get(path).copied()
-    }
-
     /// The server called `name`.
     pub fn server_named(&self, name: &str) -> Option<ServerId> {
         self.servers.iter().position(|server| server.name == name)

@@ -6,7 +6,8 @@
 //!   [`config`], [`files`], [`fleet`].
 //! - What relays say: [`icecast`]. What proxies say: [`forwarded`].
 //! - What is remembered: [`counters`], [`slots`], [`recent`], [`state`]; and for later, [`logs`].
-//! - Who gets the next listener, and who waits: [`select`], [`waiting`].
+//! - Who gets the next listener, and who waits: [`select`], [`waiting`]. Which streams there are:
+//!   [`discovery`].
 //! - What is shown: [`metrics`], [`status`].
 //! - What runs: [`poller`], [`reload`], [`server`], [`redirect`], [`admin`].
 //! - What plays a crowd through in no time: [`simulate`].
@@ -27,6 +28,7 @@ pub mod icecast;
 
 pub mod clock;
 pub mod counters;
+pub mod discovery;
 pub mod logs;
 pub mod player;
 pub mod queue;

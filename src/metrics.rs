@@ -5,6 +5,8 @@
 //! series of a server that a reload removed is gone from the next scrape, and one that was never
 //! counted is there with zero. Labels carry names from the configuration alone.
 
+mod patterns;
+
 use metrics::{Key, Label, Level, Metadata, Recorder, SharedString};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use metrics_process::Collector;
@@ -77,6 +79,11 @@ const GAUGES: &[(&str, &str)] = &[
     ("stream_up", "Whether a player who asks for the stream now would be sent to a relay."),
     ("stream_waiting", "Players held until a slot of the stream frees."),
     ("stream_free_slots", "Slots of a stream's mounts that can be given to players, in sum."),
+    ("pattern_streams", "Streams that were found under a pattern."),
+    (
+        "pattern_left_out_mounts",
+        "Mounts under a pattern that are left out, since it has max_streams.",
+    ),
     ("config_last_reload_successful", "Whether the configuration on disk is the one in force."),
     (
         "config_last_reload_success_timestamp_seconds",
@@ -113,7 +120,7 @@ impl Sheet {
             let count = state.totals.requests.of(outcome).get();
             self.counter("requests_total", &[("outcome", outcome.label())], count);
         }
-        for (id, stream, outcomes) in snapshot.streams() {
+        for (id, stream, outcomes) in snapshot.streams().filter(|(_, s, _)| !s.is_found()) {
             for outcome in Outcome::OF_STREAM {
                 let labels = [("stream", &*stream.path), ("outcome", outcome.label())];
                 self.counter("stream_requests_total", &labels, outcomes.of(outcome).get());
@@ -128,6 +135,7 @@ impl Sheet {
             if let (Some(_), Some(fallbacks)) = (&stream.fallback, snapshot.fallbacks(id)) {
                 self.counter("fallback_total", &[("stream", &*stream.path)], fallbacks.get());
             }
+            self.redirects_by_pattern(snapshot, stream);
         }
         for (reason, shed) in [
             ("max_connections", &state.totals.shed_max_connections),
@@ -187,7 +195,11 @@ impl Sheet {
 
     fn streams(&self, snapshot: &Snapshot, now: Moment) {
         let mut panic_mode = false;
-        for (id, stream, _) in snapshot.streams() {
+        for (id, stream, _) in snapshot.streams().filter(|(_, s, _)| !s.is_found()) {
+            if let Some(pattern) = snapshot.fleet.pattern_of(stream) {
+                panic_mode |= self.pattern(snapshot, stream, pattern, now);
+                continue;
+            }
             let mut best: Option<Trust> = None;
             let mut free = Some(0_u64);
             let mounts = snapshot.mounts(id).zip(verdicts(snapshot, id, Client::ANY, now));

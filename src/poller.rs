@@ -22,6 +22,7 @@ use tracing::{info, warn};
 
 use crate::clock::unix_now;
 use crate::counters::PollResult;
+use crate::discovery::Discovery;
 use crate::fleet::{Poll, Server, ServerState};
 use crate::icecast::{Activity, Limit, Report};
 use crate::slots::{
@@ -37,6 +38,9 @@ use fetch::{Failure, Seen};
 /// Our timers being late by more, in sum, a look that fails says nothing of its relay.
 const OUR_DELAY: Duration = Duration::from_secs(1);
 
+/// How often snapshots are dropped that were replaced.
+const SWEEP: Duration = Duration::from_secs(1);
+
 /// Polls every server of whatever snapshot is in force, until `stop`.
 pub async fn run(state: Arc<State>, stop: CancellationToken) {
     run_with(state, stop, |_| AsConfigured::default()).await;
@@ -51,6 +55,10 @@ async fn run_with<E: Eye + 'static>(
     let mut replacements = state.replacements();
     let mut tasks: Vec<Task> = Vec::new();
     let mut running = JoinSet::new();
+    let discovery = Arc::new(Discovery::default());
+    let discovering = discovery.run(&state);
+    tokio::pin!(discovering);
+    let mut sweep = tokio::time::interval(SWEEP);
     loop {
         let wanted = polled(&state.load());
         // A relay whose address changes gets a new ledger, and so a new task.
@@ -61,14 +69,17 @@ async fn run_with<E: Eye + 'static>(
             }
             let stop = stop.child_token();
             let eye = eye(&name);
+            let (state, discovery) = (Arc::clone(&state), Arc::clone(&discovery));
             let watching =
-                watch_server(Arc::clone(&state), name, Arc::clone(&slots), eye, stop.clone());
+                watch_server(state, discovery, name, Arc::clone(&slots), eye, stop.clone());
             running.spawn(watching);
             tasks.push(Task { slots, _stop: stop.drop_guard() });
         }
         tokio::select! {
             () = stop.cancelled() => break,
             changed = replacements.changed() => if changed.is_err() { break },
+            () = &mut discovering => {}
+            _ = sweep.tick() => state.sweep(),
             // What it says of a panic may quote a password; that it happened is in the log.
             Some(Err(_error)) = running.join_next() => {
                 warn!("a poll task broke; all begin again");
@@ -97,6 +108,7 @@ fn polled(snapshot: &Snapshot) -> Vec<(String, Arc<ServerSlots>)> {
 /// Looks at one server until `stop`.
 async fn watch_server(
     state: Arc<State>,
+    discovery: Arc<Discovery>,
     name: String,
     slots: Arc<ServerSlots>,
     mut eye: impl Eye,
@@ -118,7 +130,7 @@ async fn watch_server(
             let Some(server) = snapshot.fleet.servers.get(id) else { return };
             let began = Instant::now();
             let (evidence, report) =
-                look(&state, &snapshot, id, server, &slots, &mut eye, &feed).await;
+                look(&state, &discovery, &snapshot, id, &slots, &mut eye, &feed).await;
             if let Some(report) = report
                 && !told_no_limit
             {
@@ -176,13 +188,14 @@ async fn until_due(poll: &Poll, slots: &ServerSlots, mounts: &[Listed<'_>]) {
 /// it was good.
 async fn look(
     state: &State,
-    snapshot: &Snapshot,
+    discovery: &Discovery,
+    snapshot: &Arc<Snapshot>,
     id: usize,
-    server: &Server,
     slots: &ServerSlots,
     eye: &mut impl Eye,
     feed: &Feed,
 ) -> (Evidence, Option<Report>) {
+    let Some(server) = snapshot.fleet.servers.get(id) else { return (Evidence::Own, None) };
     let poll = &snapshot.fleet.poll;
     let mounts = snapshot.listed(id);
     let began = state.now();
@@ -219,6 +232,11 @@ async fn look(
         (Ok(Seen::Report { report, .. }), _) => {
             record(slots, &mounts, look, report, snapshot.fleet.balance.settle);
             feed.looked(began);
+            discovery.look(snapshot, id, began, report);
+            // Whoever was asked once counts as known: then its streams must be.
+            if !slots.was_asked() {
+                discovery.settled(&server.name).await;
+            }
         }
         (_, Evidence::Full) => {
             if let Some(heard) = feed.heard_while_full() {
@@ -289,13 +307,11 @@ fn tell_missing_limits(server: &Server, snapshot: &Snapshot, id: usize, report: 
     if server.max_listeners.or(server.max_bandwidth).is_some() {
         return false;
     }
-    let ours = snapshot.listed(id);
+    let ours = |name: &str| snapshot.mount_at(id, name);
     let unknown = report.mounts.iter().find(|mount| {
         matches!(mount.activity, Activity::Active | Activity::Answers)
             && mount.limit == Limit::Unknown
-            && ours
-                .iter()
-                .any(|listed| listed.path == mount.name && listed.slots.seats.limit().is_none())
+            && ours(&mount.name).is_some_and(|slots| slots.seats.limit().is_none())
     });
     if let Some(mount) = unknown {
         let remedy = if server.stats.counts_listeners() {

@@ -7,7 +7,6 @@
 mod reply;
 mod request;
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -150,13 +149,15 @@ struct Names {
     /// Who asks, whichever proxy asks for it.
     client: IpAddr,
     stream: Option<Box<str>>,
+    /// Whether that is only the pattern that what was asked for falls under.
+    is_pattern: bool,
     /// Where the player is sent.
     server: Option<Box<str>>,
 }
 
 impl Names {
     fn of(client: IpAddr) -> Self {
-        Self { client, stream: None, server: None }
+        Self { client, stream: None, is_pattern: false, server: None }
     }
 }
 
@@ -190,7 +191,9 @@ fn decide(
     let now = state.now();
     let Some(stream) = stream_at(snapshot, ask.path) else { return Step::Told(Reply::NotFound) };
     if let Some(names) = &mut names {
-        names.stream = snapshot.fleet.streams.get(stream).map(|stream| (*stream.path).into());
+        let stream = snapshot.fleet.streams.get(stream);
+        names.stream = stream.map(|stream| (*stream.path).into());
+        names.is_pattern = stream.is_some_and(|stream| stream.is_pattern());
     }
     ask.client.https = origin.https;
     ask.client = ask.client.at(origin.address, &snapshot.fleet);
@@ -269,15 +272,10 @@ impl Guest {
     }
 }
 
+/// The stream at `path`; of one that no relay lists under a pattern, the pattern's entry.
 fn stream_at(snapshot: &Snapshot, path: &str) -> Option<usize> {
-    if !path.contains('%') {
-        return snapshot.fleet.stream_at(path);
-    }
-    match percent_decode_str(path).decode_utf8() {
-        Ok(Cow::Borrowed(path)) => snapshot.fleet.stream_at(path),
-        Ok(Cow::Owned(path)) => snapshot.fleet.stream_at(&path),
-        Err(_) => None,
-    }
+    let path = percent_decode_str(path).decode_utf8().ok()?;
+    snapshot.fleet.stream_at(&path).or_else(|| snapshot.fleet.pattern_at(&path))
 }
 
 /// The URL with the request's query string, unchanged.
@@ -311,7 +309,8 @@ fn access(
         Method::OPTIONS => "OPTIONS",
         _ => "other",
     };
-    let path = names.stream.is_none().then(|| logs::cut(head.uri.path().as_bytes())).flatten();
+    let is_no_stream = names.stream.is_none() || names.is_pattern;
+    let path = is_no_stream.then(|| logs::cut(head.uri.path().as_bytes())).flatten();
     let agent = head.headers.get(USER_AGENT).and_then(|agent| logs::cut(agent.as_bytes()));
     Access {
         at: clock::now(),

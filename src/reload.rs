@@ -259,7 +259,7 @@ impl Reloader {
         info!(sha256 = %loaded.digest, "configuration reloaded: {}", changes.in_one_line());
         self.in_force = loaded.trace;
         self.refused = None;
-        self.state.replace(before.successor(loaded.fleet, loaded.digest));
+        self.state.replace(loaded.fleet, loaded.digest);
         self.state.totals.reloads_ok.increment();
         self.state.note_reload(|reloads| {
             reloads.refused = None;

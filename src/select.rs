@@ -7,17 +7,19 @@
 
 mod affinity;
 mod preference;
+mod sums;
 
 use std::fmt;
 
 use smallvec::SmallVec;
 
-use crate::fleet::{Fallback, Family, Panic, Policy, ServerState, StreamId, WhenFull};
+use crate::fleet::{Fallback, Family, Origin, Panic, Policy, ServerState, StreamId, WhenFull};
 use crate::player::{Client, Refusal};
 use crate::slots::{Health, Moment, Presence, reserve, reserve_beyond};
 use crate::state::{MountView, Snapshot};
 
 pub use preference::{Preference, admission};
+pub use sums::{Sum, sums};
 
 /// What is to be said of one mount for one listener.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -259,7 +261,21 @@ pub fn pick(
             affinity::first(snapshot, stream, client, key, &best).or_else(|| least_used(&best, rng))
         }
     }
-    .ok_or(refusal.unwrap_or(Refusal::Unreachable))
+    .ok_or_else(|| refusal.unwrap_or_else(|| without_mounts(snapshot, stream)))
+}
+
+/// What is to be said of a stream as long as none of its mounts was judged. The entry of a pattern has
+/// none: it stands for a stream that no server lists, which is known where one has answered.
+fn without_mounts(snapshot: &Snapshot, stream: StreamId) -> Refusal {
+    let origin = snapshot.fleet.streams.get(stream).map(|stream| stream.origin);
+    let Some(Origin::Pattern(id)) = origin else { return Refusal::Unreachable };
+    let servers = snapshot.fleet.patterns.get(id).map_or(&[][..], |pattern| &pattern.mounts);
+    let knows = |id| snapshot.server(id).is_some_and(|server| server.last_good().is_some());
+    if servers.iter().any(|mount| knows(mount.server)) {
+        Refusal::Offline
+    } else {
+        Refusal::Unreachable
+    }
 }
 
 /// What is to be said of each mount of `stream` to those who ask for it, in the configuration's

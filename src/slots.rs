@@ -91,6 +91,8 @@ pub struct MountSlots {
     flow: Mutex<flow::Flow>,
     /// The limit that the relay told last; [`NEVER`] where it told none.
     told_limit: AtomicU64,
+    /// When the last look began that saw it listed, in milliseconds; [`NEVER`] before.
+    listed: AtomicU64,
 }
 
 /// Whether a mount is there.
@@ -217,8 +219,7 @@ pub fn record(
         // A mount without a stream wakes by its first listener, or has those back whom Icecast
         // kept elsewhere meanwhile: they must not be taken for ones who are still on their way.
         let arrived = if was == Presence::Active { arrived } else { 0 };
-        let presence = Presence::of(found).unwrap_or(was);
-        mount.slots.presence.store(presence as u8, Relaxed);
+        mount.slots.is_seen(found, look.began);
         let still =
             lock(&mount.slots.flow).stands_still(found.and_then(|found| found.bytes), look.began);
         mount.slots.stands_still.store(still, Relaxed);
@@ -240,6 +241,16 @@ pub fn record(
     server.bandwidth.observe(look.began, Some(total.bits), total.early_bits, None, settle);
     server.last_good.store(millis(look.began), Relaxed);
     server.refused.store(NEVER, Relaxed);
+}
+
+/// Enters what the look saw of a mount that began at `began` and found it, so that listeners can be
+/// sent there before the next one. Nothing happens where the mount is known already.
+pub fn welcome(mount: &MountSlots, found: &MountReport, began: Moment, settle: Duration) {
+    if mount.presence() == Presence::Unknown {
+        let (listeners, limit) = mount.understand(Some(found));
+        mount.is_seen(Some(found), began);
+        mount.seats.observe(began, listeners, 0, limit, settle);
+    }
 }
 
 /// Enters what a relay's feed told, in place of a look that the relay was too full to allow.
@@ -448,6 +459,7 @@ impl MountSlots {
             seats: Account::new(terms),
             presence: AtomicU8::new(Presence::Unknown as u8),
             told_limit: AtomicU64::new(NEVER),
+            listed: AtomicU64::new(NEVER),
             stands_still: AtomicBool::new(false),
             flow: Mutex::default(),
         }
@@ -465,6 +477,28 @@ impl MountSlots {
             2 => Presence::Idle,
             3 => Presence::Absent,
             _ => Presence::Unknown,
+        }
+    }
+
+    /// When the last look began that saw it listed; `None` if none did.
+    pub fn last_listed(&self) -> Option<Moment> {
+        match self.listed.load(Relaxed) {
+            NEVER => None,
+            millis => Some(Duration::from_millis(millis)),
+        }
+    }
+
+    /// Whether it is not listed, and was not since `moment`.
+    pub fn is_gone_since(&self, moment: Moment) -> bool {
+        self.presence() == Presence::Absent && self.last_listed().is_none_or(|at| at < moment)
+    }
+
+    /// Enters whether a look that began at `began` saw it listed.
+    fn is_seen(&self, found: Option<&MountReport>, began: Moment) {
+        let presence = Presence::of(found).unwrap_or(self.presence());
+        self.presence.store(presence as u8, Relaxed);
+        if found.is_some() {
+            self.listed.store(millis(began), Relaxed);
         }
     }
 

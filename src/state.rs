@@ -2,10 +2,13 @@
 //!
 //! A request loads the [`Snapshot`] once and sees one consistent world to its end. A reload builds
 //! the next snapshot aside, carries over the ledger and the counters of everything that stays, and
-//! publishes it last.
+//! publishes it last. Streams that are found under a pattern come and go in the same way. Each
+//! replacement begins with the snapshot that is in force, so that none undoes another.
+
+mod succession;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +17,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::counters::{Counter, Outcomes, Totals};
-use crate::fleet::{Fleet, Headroom, Mount, Server, ServerId, Stream, StreamId};
+use crate::fleet::patterns::{Find, Pattern};
+use crate::fleet::{Fleet, Mount, Server, ServerId, Stream, StreamId};
 use crate::queue::Queue;
 use crate::recent::Recent;
 use crate::slots::{Listed, Moment, MountSlots, ServerSlots, Terms, seats_terms};
@@ -23,6 +27,9 @@ use crate::slots::{Listed, Moment, MountSlots, ServerSlots, Terms, seats_terms};
 #[derive(Debug)]
 pub struct State {
     current: ArcSwap<Snapshot>,
+    /// Held by whoever makes the next snapshot, from what is in force until it is replaced. Requests
+    /// never come here. In it are snapshots that were replaced and that somebody may still have.
+    replacing: Mutex<Vec<Arc<Snapshot>>>,
     replaced: watch::Sender<()>,
     started: Instant,
     reloads: Mutex<Reloads>,
@@ -71,14 +78,32 @@ struct SharedMount {
     slots: Arc<MountSlots>,
     terms: Terms,
     bitrate: u64,
+    /// Whether it makes a stream that was found.
+    is_found: bool,
 }
 
 #[derive(Debug)]
 struct StreamState {
+    /// A stream that was found shares its pattern's.
     outcomes: Arc<Outcomes>,
     fallbacks: Arc<Counter>,
+    /// The pattern's, of a stream that was found.
+    fallbacks_of_pattern: Option<Arc<Counter>>,
     queue: Arc<Queue>,
     mounts: Vec<MountState>,
+    /// Of a pattern: its servers.
+    places: Vec<Arc<PlaceState>>,
+}
+
+/// A server of a pattern.
+#[derive(Debug, Default)]
+struct PlaceState {
+    /// How many players were sent there for any of the pattern's streams.
+    sent: Counter,
+    /// How many of them beyond a limit.
+    overflows: Counter,
+    /// Mounts that it lists and that are left out, since the pattern is full.
+    left_out: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -86,6 +111,8 @@ struct MountState {
     slots: Arc<MountSlots>,
     redirects: Arc<Counter>,
     overflows: Arc<Counter>,
+    /// The pattern's, of a stream that was found: it outlives the stream.
+    of_pattern: Option<Arc<PlaceState>>,
 }
 
 /// A mount of a stream with everything that belongs to it.
@@ -96,13 +123,35 @@ pub struct MountView<'a> {
     /// What is known of it.
     pub slots: &'a MountSlots,
     /// How many players were sent to it for this stream.
-    pub redirects: &'a Counter,
+    pub redirects: Tally<'a>,
     /// How many of them beyond its limit.
-    pub overflows: &'a Counter,
+    pub overflows: Tally<'a>,
     /// What the configuration says of its server.
     pub server: &'a Server,
     /// What is known of its server.
     pub server_slots: &'a ServerSlots,
+}
+
+/// A count of a stream's, which its pattern counts as well.
+#[derive(Debug, Clone, Copy)]
+pub struct Tally<'a> {
+    own: &'a Counter,
+    of_pattern: Option<&'a Counter>,
+}
+
+impl Tally<'_> {
+    /// One more, for the stream and for the pattern that it was found under.
+    pub fn increment(self) {
+        self.own.increment();
+        if let Some(counter) = self.of_pattern {
+            counter.increment();
+        }
+    }
+
+    /// The count so far.
+    pub fn get(self) -> u64 {
+        self.own.get()
+    }
 }
 
 impl MountView<'_> {
@@ -143,6 +192,7 @@ impl State {
         first.adopt_terms();
         Self {
             current: ArcSwap::from_pointee(first),
+            replacing: Mutex::default(),
             replaced: watch::Sender::new(()),
             started: Instant::now(),
             reloads: Mutex::default(),
@@ -162,14 +212,40 @@ impl State {
         self.current.load_full()
     }
 
-    /// Puts the next snapshot in force.
-    pub fn replace(&self, next: Snapshot) {
-        next.adopt_terms();
-        self.current.store(Arc::new(next));
+    /// Puts a configuration in force, with everything known that still belongs to it.
+    pub fn replace(&self, fleet: Fleet, digest: String) {
+        self.put(|before| Some(before.successor(fleet, digest)));
         self.replaced.send_replace(());
     }
 
-    /// Tells of every replacement.
+    /// Puts the same configuration in force with more streams found, or fewer; `None`: it stays as
+    /// it is. `next` is given what is in force, and nobody replaces it meanwhile.
+    pub fn refine(&self, next: impl FnOnce(&Arc<Snapshot>) -> Option<Snapshot>) {
+        self.put(next);
+    }
+
+    fn put(&self, next: impl FnOnce(&Arc<Snapshot>) -> Option<Snapshot>) {
+        let mut replaced = self.lock_replacing();
+        let before = self.load_full();
+        if let Some(next) = next(&before) {
+            next.adopt_terms();
+            self.current.store(Arc::new(next));
+            replaced.push(before);
+        }
+    }
+
+    /// Drops the snapshots that were replaced and that nobody has any more. A large one takes
+    /// milliseconds to drop, which must not befall the request that was the last to have it.
+    pub fn sweep(&self) {
+        let mut replaced = self.lock_replacing();
+        replaced.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+    }
+
+    fn lock_replacing(&self) -> MutexGuard<'_, Vec<Arc<Snapshot>>> {
+        self.replacing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells of every new configuration.
     pub fn replacements(&self) -> watch::Receiver<()> {
         self.replaced.subscribe()
     }
@@ -207,13 +283,42 @@ impl State {
 impl Snapshot {
     /// What `fleet` means with nothing known of it yet.
     pub fn first(fleet: Fleet, digest: String) -> Self {
-        Self::build(fleet, digest, None)
+        succession::build(fleet, digest, None)
     }
 
-    /// What `fleet` means with everything known of it that this snapshot knew already.
+    /// What `fleet` means with everything known of it that this snapshot knew already: the ledger of
+    /// what stays, and the streams that are found under its patterns in that ledger.
     #[must_use]
     pub fn successor(&self, fleet: Fleet, digest: String) -> Self {
-        Self::build(fleet, digest, Some(self))
+        let finds = succession::finds(self, &fleet);
+        let fleet = fleet.with_found(finds, &self.fleet);
+        succession::build(fleet, digest, Some(self))
+    }
+
+    /// The same configuration with these finds as well, and without the mounts that a pattern has
+    /// and that their servers have not listed since `forgotten`.
+    #[must_use]
+    pub fn with_finds<'a>(
+        &'a self,
+        finds: impl IntoIterator<Item = Find<'a>>,
+        forgotten: Moment,
+    ) -> Self {
+        let known = self.servers.iter().enumerate().flat_map(|(server, known)| {
+            let mounts = known
+                .mounts
+                .iter()
+                .filter(move |(_, mount)| mount.is_found && !mount.slots.is_gone_since(forgotten));
+            mounts.map(move |(mount, _)| Find { server, mount })
+        });
+        let fleet = self.fleet.clone().with_found(known.chain(finds), &self.fleet);
+        succession::build(fleet, self.digest.clone(), Some(self))
+    }
+
+    /// Whether a pattern has a mount of this server that it has not listed since `forgotten`.
+    pub fn has_gone(&self, id: ServerId, forgotten: Moment) -> bool {
+        self.servers.get(id).is_some_and(|server| {
+            server.mounts.values().any(|m| m.is_found && m.slots.is_gone_since(forgotten))
+        })
     }
 
     /// The ledger of a server.
@@ -243,10 +348,16 @@ impl Snapshot {
         self.servers.get(id)?.mounts.get(path).map(|mount| &*mount.slots)
     }
 
+    /// Whether the mount at `path` of a server makes a stream that was found.
+    pub fn is_found(&self, id: ServerId, path: &str) -> bool {
+        self.servers.get(id).and_then(|server| server.mounts.get(path)).is_some_and(|m| m.is_found)
+    }
+
     /// Each stream with its requests by outcome, in the configuration's order.
     pub fn streams(&self) -> impl Iterator<Item = (StreamId, &Stream, &Outcomes)> {
         let outcomes = self.streams.iter().map(|stream| &*stream.outcomes);
-        self.fleet.streams.iter().zip(outcomes).enumerate().map(|(id, (stream, o))| (id, stream, o))
+        let streams = self.fleet.streams.iter().map(|stream| &**stream);
+        streams.zip(outcomes).enumerate().map(|(id, (stream, outcomes))| (id, stream, outcomes))
     }
 
     /// The requests of a stream by outcome.
@@ -255,13 +366,46 @@ impl Snapshot {
     }
 
     /// How many players of a stream were sent to its fallback.
-    pub fn fallbacks(&self, id: StreamId) -> Option<&Counter> {
-        self.streams.get(id).map(|stream| &*stream.fallbacks)
+    pub fn fallbacks(&self, id: StreamId) -> Option<Tally<'_>> {
+        self.streams.get(id).map(|stream| Tally {
+            own: &stream.fallbacks,
+            of_pattern: stream.fallbacks_of_pattern.as_deref(),
+        })
     }
 
     /// Those who wait for a slot of a stream.
     pub fn queue(&self, id: StreamId) -> Option<&Arc<Queue>> {
         self.streams.get(id).map(|stream| &stream.queue)
+    }
+
+    /// The servers of a pattern, each with how many players were sent there for its streams, and how
+    /// many of them beyond a limit, those included that are forgotten; in the configuration's order.
+    pub fn sent<'a>(
+        &'a self,
+        pattern: &'a Pattern,
+    ) -> impl Iterator<Item = (&'a Server, u64, u64)> {
+        let places = self.places(pattern).iter();
+        pattern.mounts.iter().zip(places).filter_map(|(mount, place)| {
+            let server = self.fleet.servers.get(mount.server)?;
+            Some((server, place.sent.get(), place.overflows.get()))
+        })
+    }
+
+    /// How many mounts the servers of a pattern list beyond what it may have.
+    pub fn left_out(&self, pattern: &Pattern) -> u64 {
+        self.places(pattern).iter().map(|place| place.left_out.load(Relaxed)).sum()
+    }
+
+    /// Notes how many mounts of a server are left out by a pattern.
+    pub fn note_left_out(&self, pattern: &Pattern, server: ServerId, count: u64) {
+        let place = pattern.place(server).and_then(|place| self.places(pattern).get(place));
+        if let Some(place) = place {
+            place.left_out.store(count, Relaxed);
+        }
+    }
+
+    fn places(&self, pattern: &Pattern) -> &[Arc<PlaceState>] {
+        self.streams.get(pattern.stream).map_or(&[], |entry| &entry.places)
     }
 
     /// The mounts of a stream, in the configuration's order.
@@ -273,120 +417,28 @@ impl Snapshot {
             Some(MountView {
                 config,
                 slots: &known.slots,
-                redirects: &known.redirects,
-                overflows: &known.overflows,
+                redirects: Tally {
+                    own: &known.redirects,
+                    of_pattern: known.of_pattern.as_ref().map(|place| &place.sent),
+                },
+                overflows: Tally {
+                    own: &known.overflows,
+                    of_pattern: known.of_pattern.as_ref().map(|place| &place.overflows),
+                },
                 server: self.fleet.servers.get(config.server)?,
                 server_slots: &self.servers.get(config.server)?.slots,
             })
         })
     }
 
-    fn build(fleet: Fleet, digest: String, before: Option<&Self>) -> Self {
-        let mut servers: Vec<ServerState> =
-            fleet.servers.iter().map(|server| ServerState::of(server, before)).collect();
-        let streams = fleet
-            .streams
-            .iter()
-            .map(|stream| StreamState::of(stream, &fleet, &mut servers, before))
-            .collect();
-        Self { fleet, digest, servers, streams }
-    }
-
-    /// The ledger of the server of that name, if it is still the same relay.
-    fn kept(&self, server: &Server) -> Option<&ServerState> {
-        let id = self.fleet.server_named(&server.name)?;
-        let known = self.fleet.servers.get(id)?;
-        let same = known.url == server.url && known.stats.url == server.stats.url;
-        self.servers.get(id).filter(|_| same)
-    }
-
     /// Lets the accounts that this snapshot shares with an older one follow its configuration.
     fn adopt_terms(&self) {
         for (config, known) in self.fleet.servers.iter().zip(&self.servers) {
             known.slots.seats.adopt(seats_terms(config.max_listeners));
-            known.slots.bandwidth.adopt(bandwidth_terms(config));
+            known.slots.bandwidth.adopt(succession::bandwidth_terms(config));
             for mount in known.mounts.values() {
                 mount.slots.seats.adopt(mount.terms);
             }
         }
     }
-}
-
-impl ServerState {
-    fn of(server: &Server, before: Option<&Snapshot>) -> Self {
-        let slots = match before.and_then(|before| before.kept(server)) {
-            Some(kept) => Arc::clone(&kept.slots),
-            None => Arc::new(ServerSlots::new(
-                seats_terms(server.max_listeners),
-                bandwidth_terms(server),
-            )),
-        };
-        Self { slots, mounts: HashMap::new() }
-    }
-}
-
-impl StreamState {
-    fn of(
-        stream: &Stream,
-        fleet: &Fleet,
-        servers: &mut [ServerState],
-        before: Option<&Snapshot>,
-    ) -> Self {
-        let known = before.and_then(|before| {
-            let id = before.fleet.streams.iter().position(|known| known.path == stream.path)?;
-            Some((before, id))
-        });
-        let known_on = |server: &Server| {
-            let (before, id) = known?;
-            let at = before.mounts(id).position(|mount| mount.server.name == server.name)?;
-            before.streams.get(id)?.mounts.get(at)
-        };
-        let counter = |known: Option<&Arc<Counter>>| known.map(Arc::clone).unwrap_or_default();
-        let mounts = stream.mounts.iter().filter_map(|mount| {
-            let server = fleet.servers.get(mount.server)?;
-            let known = known_on(server);
-            Some(MountState {
-                slots: shared_mount(mount, server, fleet, servers, before)?,
-                redirects: counter(known.map(|known| &known.redirects)),
-                overflows: counter(known.map(|known| &known.overflows)),
-            })
-        });
-        let mounts = mounts.collect();
-        let known = known.and_then(|(before, id)| before.streams.get(id));
-        Self {
-            outcomes: known.map(|known| Arc::clone(&known.outcomes)).unwrap_or_default(),
-            fallbacks: counter(known.map(|known| &known.fallbacks)),
-            queue: known.map(|known| Arc::clone(&known.queue)).unwrap_or_default(),
-            mounts,
-        }
-    }
-}
-
-/// The ledger of a mount: the one that another stream uses already, the one that was known before,
-/// or a new one. Where streams differ about a shared mount, the stricter word holds.
-fn shared_mount(
-    mount: &Mount,
-    server: &Server,
-    fleet: &Fleet,
-    servers: &mut [ServerState],
-    before: Option<&Snapshot>,
-) -> Option<Arc<MountSlots>> {
-    let terms = Terms { max: mount.max_listeners, headroom: fleet.balance.headroom };
-    let mounts = &mut servers.get_mut(mount.server)?.mounts;
-    if let Some(shared) = mounts.get_mut(&mount.path) {
-        shared.terms.max = shared.terms.max.into_iter().chain(terms.max).min();
-        shared.bitrate = shared.bitrate.max(mount.bitrate);
-        return Some(Arc::clone(&shared.slots));
-    }
-    let slots = before
-        .and_then(|before| before.kept(server))
-        .and_then(|kept| kept.mounts.get(&mount.path))
-        .map_or_else(|| Arc::new(MountSlots::new(terms)), |kept| Arc::clone(&kept.slots));
-    let shared = SharedMount { slots: Arc::clone(&slots), terms, bitrate: mount.bitrate };
-    mounts.insert(mount.path.clone(), shared);
-    Some(slots)
-}
-
-fn bandwidth_terms(server: &Server) -> Terms {
-    Terms { max: server.max_bandwidth, headroom: Headroom::Slots(0) }
 }

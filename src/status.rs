@@ -6,12 +6,12 @@ mod page;
 
 use serde::Serialize;
 
-use crate::counters::Counter;
-use crate::fleet::Server;
+use crate::fleet::patterns::Pattern;
+use crate::fleet::{Server, Stream, StreamId};
 use crate::player::Client;
-use crate::select::{Proof, Trust, Verdict, verdicts};
+use crate::select::{Proof, Trust, Verdict, sums, verdicts};
 use crate::slots::Moment;
-use crate::state::{MountView, Snapshot, State};
+use crate::state::{MountView, Snapshot, State, Tally};
 
 pub use page::{POLICY, page};
 
@@ -62,8 +62,24 @@ pub struct StreamStatus {
     pub waiting: usize,
     /// Players sent to its fallback since the start.
     pub fallbacks: u64,
-    /// Its mounts, in the configuration's order.
+    /// Its mounts, in the configuration's order; of a pattern none.
     pub mounts: Vec<MountStatus>,
+    /// Of a pattern: what was found under it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<PatternStatus>,
+}
+
+/// What was found under a pattern.
+#[derive(Debug, Serialize)]
+pub struct PatternStatus {
+    /// The most streams it may have.
+    pub max_streams: usize,
+    /// How many it has.
+    pub found: usize,
+    /// Mounts that servers list beyond that.
+    pub left_out: u64,
+    /// Its streams, by name.
+    pub streams: Vec<StreamStatus>,
 }
 
 /// One mount of a stream.
@@ -136,6 +152,16 @@ pub struct ServerStatus {
 impl Status {
     /// The status as of `now`.
     pub fn of(state: &State, now: Moment) -> Self {
+        Self::with(state, now, usize::MAX)
+    }
+
+    /// The same as the page shows it, with the first streams of each pattern alone.
+    pub fn of_page(state: &State, now: Moment) -> Self {
+        Self::with(state, now, page::SHOWN)
+    }
+
+    /// The same with so many streams of each pattern.
+    fn with(state: &State, now: Moment, most_found: usize) -> Self {
         let snapshot = state.load();
         let reloads = state.reloads();
         Self {
@@ -149,29 +175,67 @@ impl Status {
                 watching: reloads.watching,
                 warnings: snapshot.fleet.warnings.clone(),
             },
-            streams: streams(&snapshot, now),
+            streams: streams(&snapshot, now, most_found),
             servers: servers(&snapshot, now),
         }
     }
 }
 
-fn streams(snapshot: &Snapshot, now: Moment) -> Vec<StreamStatus> {
-    let streams = snapshot.streams().map(|(id, stream, _)| {
+fn streams(snapshot: &Snapshot, now: Moment, most_found: usize) -> Vec<StreamStatus> {
+    let named = snapshot.streams().filter(|(_, stream, _)| !stream.is_found());
+    let streams = named.map(|(id, stream, _)| match snapshot.fleet.pattern_of(stream) {
+        Some(pattern) => StreamStatus::of_pattern(snapshot, stream, pattern, now, most_found),
+        None => StreamStatus::of(snapshot, id, stream, now),
+    });
+    streams.collect()
+}
+
+impl StreamStatus {
+    fn of(snapshot: &Snapshot, id: StreamId, stream: &Stream, now: Moment) -> Self {
         let verdicts: Vec<Verdict> = verdicts(snapshot, id, Client::ANY, now).collect();
         let candidates = verdicts.iter().filter_map(Verdict::candidate);
         let free = candidates.clone().map(|candidate| candidate.free);
         let mounts = snapshot.mounts(id).zip(&verdicts);
-        StreamStatus {
+        Self {
             path: stream.path.clone(),
             up: candidates.count() > 0,
             free: free.sum::<Option<u64>>(),
             when_full: stream.when_full.label(),
             waiting: snapshot.queue(id).map_or(0, |queue| queue.waiting()),
-            fallbacks: snapshot.fallbacks(id).map_or(0, Counter::get),
+            fallbacks: snapshot.fallbacks(id).map_or(0, Tally::get),
             mounts: mounts.map(|(mount, verdict)| MountStatus::of(&mount, verdict)).collect(),
+            pattern: None,
         }
-    });
-    streams.collect()
+    }
+
+    fn of_pattern(
+        snapshot: &Snapshot,
+        entry: &Stream,
+        pattern: &Pattern,
+        now: Moment,
+        most: usize,
+    ) -> Self {
+        let sums = sums(snapshot, pattern, now);
+        let queues = pattern.streams().filter_map(|id| snapshot.queue(id));
+        let streams = pattern.streams().take(most);
+        let streams = streams.filter_map(|id| Some((id, snapshot.fleet.streams.get(id)?)));
+        Self {
+            path: entry.path.clone(),
+            up: sums.iter().any(|sum| sum.best.is_some()),
+            // Its streams share what their servers have left.
+            free: sums.iter().map(|sum| sum.free).sum(),
+            when_full: entry.when_full.label(),
+            waiting: queues.map(|queue| queue.waiting()).sum(),
+            fallbacks: snapshot.fallbacks(pattern.stream).map_or(0, Tally::get),
+            mounts: Vec::new(),
+            pattern: Some(PatternStatus {
+                max_streams: pattern.max_streams,
+                found: pattern.streams().len(),
+                left_out: if pattern.is_full() { snapshot.left_out(pattern) } else { 0 },
+                streams: streams.map(|(id, stream)| Self::of(snapshot, id, stream, now)).collect(),
+            }),
+        }
+    }
 }
 
 fn servers(snapshot: &Snapshot, now: Moment) -> Vec<ServerStatus> {

@@ -64,9 +64,11 @@ struct Capacity {
 impl Difference {
     fn between(old: &Fleet, new: &Fleet) -> Self {
         let changes = Changes::between(old, new);
+        let as_streams = |fleet: &Fleet| fleet.clone().with_patterns_as_streams();
+        let (old, new) = (&as_streams(old), &as_streams(new));
         let gone = old.streams.iter().filter(|stream| find(new, &stream.path).is_none());
-        let pairs = new.streams.iter().map(|stream| (find(old, &stream.path), Some(stream)));
-        let pairs = pairs.chain(gone.map(|stream| (Some(stream), None)));
+        let pairs = new.streams.iter().map(|stream| (find(old, &stream.path), Some(&**stream)));
+        let pairs = pairs.chain(gone.map(|stream| (Some(&**stream), None)));
         let streams = pairs.filter_map(|(before, after)| {
             let path = &after.or(before)?.path;
             let mounts = [mounts(old, before), mounts(new, after)];
@@ -131,7 +133,7 @@ impl fmt::Display for Difference {
 }
 
 fn find<'a>(fleet: &'a Fleet, path: &str) -> Option<&'a Stream> {
-    fleet.streams.iter().find(|stream| stream.path == path)
+    fleet.streams.iter().map(|stream| &**stream).find(|stream| stream.path == path)
 }
 
 /// The mounts of a stream in words, those first that get listeners.

@@ -15,11 +15,13 @@ pub fn simulate(arguments: &Simulate, coloured: bool) -> Done {
         Ok(loaded) => loaded,
         Err(problems) => return Done::bad([problems], coloured),
     };
-    let plan = match plan(arguments, &loaded.fleet) {
+    // What is listed under a pattern is not known: one stream stands for all of them.
+    let fleet = loaded.fleet.with_patterns_as_streams();
+    let plan = match plan(arguments, &fleet) {
         Ok(plan) => plan,
         Err(why) => return Done::refused(why),
     };
-    let outcome = play(loaded.fleet, &plan);
+    let outcome = play(fleet, &plan);
     let code = if outcome.unserved() == 0 { 0 } else { FAILED };
     match arguments.format {
         TableFormat::Human => Done::told(outcome.to_string(), code),

@@ -24,6 +24,7 @@ const HOMES: &[(&str, &str)] = &[
     ("max_bandwidth", "in a server"),
     ("max_connections", "in `limits`"),
     ("max_listeners", "in a server, or in a mount of a stream"),
+    ("max_streams", "in a stream that is a pattern"),
     ("mounts", "in a stream"),
     ("networks", "in `clients` of a server"),
     ("panic", "in `balance`"),

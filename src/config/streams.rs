@@ -1,19 +1,27 @@
 //! The streams of the tree into the types that mirror the file.
 
+use std::ops::RangeInclusive;
+
 use crate::config::decode::{LISTENERS, TIER, WEIGHT, number, when_full};
 use crate::config::fields::{Entry, Fields, Names, entries};
 use crate::config::findings::Findings;
-use crate::config::source::At;
+use crate::config::source::{At, Span};
 use crate::config::suggest::shown;
 use crate::config::yaml::Value;
 use crate::config::{Fallback, Mount, Mounts, Stream, WhenFull, urls, values};
 
+/// Streams that one pattern may have; more would be a mistake, or somebody's attack.
+const STREAMS: RangeInclusive<u64> = 1..=10_000;
+
 /// A stream; no body means that every server has it under the same path.
 pub(super) fn stream(name: At<String>, entry: &Entry<'_>, findings: &mut Findings) -> Stream {
     let path = urls::decoded_path(&name, "streams", findings);
+    let path = path.filter(|path| has_no_stray_star(path, name.span, "streams", findings));
     let mut stream = Stream {
+        is_pattern: path.as_deref().is_some_and(urls::is_pattern),
         name,
         path,
+        max_streams: None,
         mounts: Mounts::Every,
         bitrate: None,
         bitrate_is_written: false,
@@ -60,6 +68,13 @@ fn stream_fields(stream: &mut Stream, fields: &mut Fields<'_>, findings: &mut Fi
     stream.bitrate = fields.read("bitrate", findings, values::rate);
     let aliases = fields.read("aliases", findings, |entry, f| values::list(entry, f, urls::path));
     stream.aliases = aliases.map(|aliases| aliases.value).unwrap_or_default();
+    agree_on_patterns(stream, &fields.path("aliases"), findings);
+    let max_streams = fields.span("max_streams");
+    stream.max_streams = number(fields, "max_streams", STREAMS, findings);
+    if let (Some(span), Some(_), false) = (max_streams, &stream.path, stream.is_pattern) {
+        let message = format!("`{}` is for patterns alone", fields.path("max_streams"));
+        findings.problem(span, message, "remove it; a pattern is a path such as /talks/*");
+    }
     stream.fallback = fields.read("fallback", findings, fallback);
     stream.when_full = fields.read("when_full", findings, when_full);
     stream.wait = fields.read("wait", findings, values::duration);
@@ -70,6 +85,56 @@ fn stream_fields(stream: &mut Stream, fields: &mut Fields<'_>, findings: &mut Fi
         let help = "add one, for example `fallback: /pause.ogv`; or write reject, wait or overflow";
         findings.problem(span, message, help);
     }
+}
+
+/// Reports aliases and mounts that are patterns where their stream is none, or the other way round.
+fn agree_on_patterns(stream: &Stream, aliases: &str, findings: &mut Findings) {
+    // What the name was meant to be cannot be told.
+    let Some(own) = &stream.path else { return };
+    let stars = |path: &At<String>, findings: &mut Findings| {
+        has_no_stray_star(&path.value, path.span, aliases, findings)
+    };
+    let aliases = stream.aliases.iter().filter(|alias| stars(alias, findings));
+    let aliases: Vec<_> = aliases.map(|alias| (alias, "alias")).collect();
+    let mounts = match &stream.mounts {
+        Mounts::These(mounts) => mounts.as_slice(),
+        Mounts::Every | Mounts::Unreadable => &[],
+    };
+    let mounts = mounts.iter().filter_map(|mount| Some((mount.path.as_ref()?, "mount")));
+    for (path, what) in aliases.into_iter().chain(mounts) {
+        let (path, span) = (&path.value, path.span);
+        if urls::is_pattern(path) == stream.is_pattern {
+            continue;
+        }
+        let (own, shown_path) = (shown(own), shown(path));
+        if stream.is_pattern {
+            let message = format!("the {what} {shown_path} of the pattern {own} is no pattern");
+            let help =
+                format!("write {}", shown(&format!("{}/*", path.trim_end_matches(['/', '*']))));
+            findings.problem(span, message, help);
+        } else {
+            let message =
+                format!("the {what} {shown_path} is a pattern, and the stream {own} is none");
+            findings.problem(span, message, "name one path, or make the stream a pattern as well");
+        }
+    }
+}
+
+/// Reports a `*` that is not the last part of the path.
+fn has_no_stray_star(path: &str, span: Span, name: &str, findings: &mut Findings) -> bool {
+    let before = path.strip_suffix("/*").unwrap_or(path);
+    if !before.contains('*') {
+        return true;
+    }
+    let message = format!("path {} of `{name}` has a `*` that is not its last part", shown(path));
+    let stem = before.trim_end_matches(['*', '/']);
+    let help = if stem.contains('*') {
+        "a pattern is a prefix and `/*`, such as /talks/*; name other streams one by one".to_owned()
+    } else {
+        format!("write {} for every mount below it", shown(&format!("{stem}/*")))
+    };
+    findings.problem(span, message, help);
+    false
 }
 
 /// `servers: [vienna, berlin]`

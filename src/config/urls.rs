@@ -89,6 +89,11 @@ fn checked_url(text: &str) -> Result<Url, UrlError> {
     Ok(url)
 }
 
+/// Whether a path stands for every mount under a prefix.
+pub(super) fn is_pattern(path: &str) -> bool {
+    path.ends_with("/*")
+}
+
 /// The path of a stream or mount, percent-decoded.
 pub(super) fn path(entry: &Entry<'_>, findings: &mut Findings) -> Option<String> {
     let text = values::text(entry, findings)?;

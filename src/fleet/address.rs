@@ -1,5 +1,6 @@
 //! The URLs of mounts.
 
+use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
@@ -26,6 +27,11 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
 /// The absolute URL of what stands at `path`, percent-decoded, on the server at `base`.
 pub fn of_mount(base: &Url, path: &str) -> String {
     format!("{}{}", base.as_str().trim_end_matches('/'), utf8_percent_encode(path, PATH))
+}
+
+/// The same, ready to be a `Location`.
+pub(super) fn location(base: &Url, path: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(&of_mount(base, path)).ok()
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! What differs between two configurations, told by the names of what changed.
 
+use std::collections::HashMap;
 use std::fmt;
 
-use super::{Fallback, Fleet, Server, Stream};
+use super::{Fallback, Fleet, Server, Stream, StreamId};
 
 /// The difference between two fleets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,18 +55,17 @@ impl Changes {
 impl Named {
     /// Compares lists of names, each with a description that is equal if nothing changed.
     fn between(old: &[(String, String)], new: &[(String, String)]) -> Self {
-        let find = |list: &[(String, String)], name: &String| {
-            list.iter().find(|(known, _)| known == name).map(|(_, text)| text.clone())
-        };
+        let before: HashMap<_, _> = old.iter().map(|(name, text)| (name, text)).collect();
+        let after: HashMap<_, _> = new.iter().map(|(name, text)| (name, text)).collect();
         let mut named = Self::default();
         for (name, text) in new {
-            match find(old, name) {
+            match before.get(name) {
                 None => named.added.push(name.clone()),
-                Some(before) if before != *text => named.changed.push(name.clone()),
+                Some(before) if *before != text => named.changed.push(name.clone()),
                 Some(_) => {}
             }
         }
-        let gone = old.iter().filter(|(name, _)| find(new, name).is_none());
+        let gone = old.iter().filter(|(name, _)| !after.contains_key(name));
         named.removed.extend(gone.map(|(name, _)| name.clone()));
         named
     }
@@ -106,10 +106,16 @@ fn servers(fleet: &Fleet) -> Vec<(String, String)> {
     fleet.servers.iter().map(describe).collect()
 }
 
-/// Mounts are described by their server's name, since its index may change with its neighbours.
+/// What the configuration says of streams; those that were found are no change of it. Mounts are
+/// described by their server's name, since its index may change with its neighbours.
 fn streams(fleet: &Fleet) -> Vec<(String, String)> {
-    let describe = |stream: &Stream| {
-        let mounts = stream.mounts.iter().map(|mount| {
+    let mut paths: HashMap<StreamId, Vec<&String>> = HashMap::new();
+    for (path, id) in &fleet.paths {
+        paths.entry(*id).or_default().push(path);
+    }
+    let mut describe = |(id, stream): (StreamId, &Stream)| {
+        let most = fleet.pattern_of(stream).map(|pattern| pattern.max_streams);
+        let mounts = fleet.patterns.mounts_of(stream).iter().map(|mount| {
             let server = fleet.servers.get(mount.server).map(|server| &server.name);
             let terms = (mount.max_listeners, mount.bitrate, mount.weight, mount.tier);
             format!("{:?}", (server, &mount.path, &mount.location, &mount.https_location, terms))
@@ -121,17 +127,12 @@ fn streams(fleet: &Fleet) -> Vec<(String, String)> {
                 fleet.streams.get(*id).map(|stream| stream.path.clone()).unwrap_or_default()
             }
         };
-        let mut paths: Vec<_> = fleet
-            .paths
-            .iter()
-            .filter(|(_, id)| {
-                fleet.streams.get(**id).is_some_and(|owner| owner.path == stream.path)
-            })
-            .map(|(path, _)| path)
-            .collect();
+        let mut paths = paths.remove(&id).unwrap_or_default();
         paths.sort();
         let mounts: Vec<_> = mounts.collect();
-        (stream.path.clone(), format!("{:?}", (paths, mounts, fallback, stream.when_full)))
+        let terms = (fallback, stream.when_full, most);
+        (stream.path.clone(), format!("{:?}", (paths, mounts, terms)))
     };
-    fleet.streams.iter().map(describe).collect()
+    let named = fleet.streams.iter().map(|stream| &**stream).enumerate();
+    named.filter(|(_, stream)| !stream.is_found()).map(&mut describe).collect()
 }

@@ -82,6 +82,7 @@ fn fleet(
         servers: servers.into_iter().collect::<Option<_>>()?,
         streams: linked.streams,
         paths: linked.paths,
+        patterns: linked.patterns,
         warnings: settings::warnings(config, findings).into_iter().chain(linked.warnings).collect(),
     })
 }

@@ -52,7 +52,7 @@ pub struct Access {
     pub status: u16,
     /// How long the answer took.
     pub took: Duration,
-    /// The path that it asked for, [`cut`]; logged where it is no stream's.
+    /// The path that it asked for, [`cut`]; logged where it is no stream's, or only a pattern's.
     pub path: Option<Box<[u8]>>,
     /// What it says its program is, [`cut`].
     pub agent: Option<Box<[u8]>>,

@@ -226,7 +226,12 @@ impl Feed {
             match event {
                 Event::Clients(clients) => known.clients = Some((now, clients)),
                 Event::Listeners { mount, listeners } => {
-                    let Some(slots) = snapshot.mount_at(id, mount) else { return };
+                    let Some(slots) = snapshot.mount_at(id, mount) else {
+                        // A stream to be, where there is room for one.
+                        worth_a_look |=
+                            snapshot.fleet.wanting(id, mount).any(|pattern| !pattern.is_full());
+                        return;
+                    };
                     worth_a_look |= is_news(listeners, slots.seats.told().unwrap_or(0));
                     known.listeners.insert(mount.to_owned(), (now, listeners));
                 }

@@ -97,7 +97,7 @@ impl Outcome {
         };
         let mut outcome = Self {
             servers: fleet.servers.iter().map(server).collect(),
-            streams: fleet.streams.iter().map(stream).collect(),
+            streams: fleet.streams.iter().map(|it| stream(it)).collect(),
             first_refusal: None,
             waiting_at_the_end: 0,
             start: plan.start,

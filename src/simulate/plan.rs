@@ -209,7 +209,8 @@ fn shares(count: u64, parts: usize) -> impl Iterator<Item = u64> {
 }
 
 fn stream_at(path: &str, fleet: &Fleet) -> Result<StreamId, PlanError> {
-    fleet.stream_at(path).ok_or_else(|| PlanError::new(format!("there is no stream {path}")))
+    let stream = fleet.stream_at(path).or_else(|| fleet.pattern_at(path));
+    stream.ok_or_else(|| PlanError::new(format!("there is no stream {path}")))
 }
 
 impl Who {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{MountStatus, ServerStatus, Status, StreamStatus};
+use super::{MountStatus, PatternStatus, ServerStatus, Status, StreamStatus};
 
 /// The content security policy the page needs: its own style and nothing else.
 pub const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; \
@@ -68,6 +68,9 @@ fn config(html: &mut String, status: &Status) -> fmt::Result {
 }
 
 fn write_stream(html: &mut String, stream: &StreamStatus) -> fmt::Result {
+    if let Some(pattern) = &stream.pattern {
+        return write_pattern(html, stream, pattern);
+    }
     let (class, word) = if stream.up { ("good", "up") } else { ("bad", "no slot") };
     write!(
         html,
@@ -83,6 +86,63 @@ fn write_stream(html: &mut String, stream: &StreamStatus) -> fmt::Result {
         write_mount(html, mount)?;
     }
     html.write_str("</table></div>")
+}
+
+/// Streams of a pattern that the page shows; the JSON has all of them.
+pub(super) const SHOWN: usize = 200;
+
+/// A pattern: a line for each of its streams.
+fn write_pattern(html: &mut String, entry: &StreamStatus, pattern: &PatternStatus) -> fmt::Result {
+    let (class, word) = if entry.up { ("good", "up") } else { ("bad", "no slot") };
+    let count = pattern.found;
+    write!(
+        html,
+        "<h3>{} <span class=\"{class}\">{word}</span>, {count} of at most {} streams, {} free{}</h3>",
+        Text(&entry.path),
+        pattern.max_streams,
+        Count(entry.free),
+        Waiting(entry.waiting),
+    )?;
+    if pattern.left_out > 0 {
+        write!(
+            html,
+            "<p class=\"bad\">Its relays list more mounts than it may have streams: {} are left out \
+             (<code>max_streams</code>)</p>",
+            pattern.left_out
+        )?;
+    }
+    html.write_str(
+        "<div class=\"wide\"><table><tr><th>Stream<th>State<th>Relays<th class=\"n\">Listeners\
+         <th class=\"n\">On their way<th class=\"n\">Free<th class=\"n\">Sent</tr>",
+    )?;
+    for stream in &pattern.streams {
+        write_found(html, stream)?;
+    }
+    html.write_str("</table></div>")?;
+    match count.saturating_sub(pattern.streams.len()) {
+        0 => Ok(()),
+        more => write!(html, "<p>And {more} more: <a href=\"/api/v1/status\">all of them</a></p>"),
+    }
+}
+
+fn write_found(html: &mut String, stream: &StreamStatus) -> fmt::Result {
+    let (class, word) = if stream.up { ("good", "up") } else { ("bad", "no slot") };
+    let sum = |of: fn(&MountStatus) -> u64| stream.mounts.iter().map(of).sum::<u64>();
+    write!(html, "<tr><td>{}<td class=\"{class}\">{word}<td>", Text(&stream.path))?;
+    for (at, mount) in stream.mounts.iter().enumerate() {
+        let class = if mount.candidate { "" } else { " class=\"bad\"" };
+        let comma = if at == 0 { "" } else { ", " };
+        let reason = Text(mount.reason.as_deref().unwrap_or_default());
+        write!(html, "{comma}<span{class} title=\"{reason}\">{}</span>", Text(&mount.server))?;
+    }
+    write!(
+        html,
+        "<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}</tr>",
+        Told(stream.mounts.iter().filter_map(|mount| mount.listeners).reduce(u64::saturating_add)),
+        sum(|mount| mount.reserved),
+        Count(stream.free),
+        sum(|mount| mount.redirects),
+    )
 }
 
 fn write_mount(html: &mut String, mount: &MountStatus) -> fmt::Result {

@@ -24,6 +24,7 @@ mod hls;
 mod metrics;
 mod monitoring;
 mod page;
+mod patterns;
 mod players;
 mod proxies;
 mod pull;

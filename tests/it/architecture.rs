@@ -32,6 +32,8 @@ const MODULES: &[(&str, &[&str])] = &[
     // Pure again: who gets the next listener. And the usher, who hands out what is free.
     ("select", &["affinity", "fleet", "player", "slots", "state"]),
     ("waiting", &["fleet", "player", "queue", "select", "slots", "state"]),
+    // Which streams there are, as far as relays decide it.
+    ("discovery", &["fleet", "icecast", "slots", "state"]),
     // The world outside: the time of day, files, sockets. Knows no radio.
     ("clock", &[]),
     ("files", &["config", "country", "fleet", "problem"]),
@@ -41,7 +43,10 @@ const MODULES: &[(&str, &[&str])] = &[
     ("metrics", &["counters", "fleet", "player", "select", "server", "slots", "state"]),
     ("status", &["counters", "fleet", "player", "select", "slots", "state"]),
     // What runs.
-    ("poller", &["clock", "counters", "fleet", "icecast", "slots", "state", "waiting"]),
+    (
+        "poller",
+        &["clock", "counters", "discovery", "fleet", "icecast", "slots", "state", "waiting"],
+    ),
     ("reload", &["clock", "config", "country", "files", "fleet", "problem", "state"]),
     (
         "redirect",
@@ -108,10 +113,21 @@ const HOMES: &[(&str, &[&str])] = &[
     ("strsim", &["config"]),
     (
         "tokio",
-        &["app", "main", "poller", "queue", "redirect", "reload", "server", "state", "systemd"],
+        &[
+            "app",
+            "discovery",
+            "main",
+            "poller",
+            "queue",
+            "redirect",
+            "reload",
+            "server",
+            "state",
+            "systemd",
+        ],
     ),
     ("tokio_util", &["admin", "app", "poller", "reload", "server"]),
-    ("tracing", &["app", "logs", "main", "poller", "reload", "server", "systemd"]),
+    ("tracing", &["app", "discovery", "logs", "main", "poller", "reload", "server", "systemd"]),
     ("tracing_subscriber", &["cli", "logs", "main"]),
     ("url", &["commands", "config", "fleet"]),
 ];

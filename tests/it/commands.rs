@@ -151,3 +151,27 @@ fn what_cannot_be_played_is_told() {
     assert_eq!(code, 2);
     assert!(complaint.contains("--arrivals <N>|--curve <FILE.csv>"), "{complaint}");
 }
+
+#[test]
+fn a_pattern_is_compared_and_played_as_one_stream() {
+    let folder = Folder::new();
+    let servers = "servers: {vienna: {url: 'http://v.example', max_listeners: 40}}\n";
+    let old = folder.file("old.yaml", &format!("{servers}streams: {{/talks/*: }}\n"));
+    let limited =
+        "/talks/*: {mounts: {vienna: {mount: /talks/*, max_listeners: 20}}, max_streams: 9}";
+    let new = folder.file("new.yaml", &format!("{servers}streams: {{{limited}}}\n"));
+    let (report, complaint, code) = told(&["diff", &old, &new]);
+    assert_eq!((complaint.as_str(), code), ("", 1), "{report}");
+    assert!(report.contains("~/talks/*"), "{report}");
+    assert!(
+        report.contains("/talks/*: 40 listeners on 1 mount → 20 listeners on 1 mount"),
+        "{report}"
+    );
+
+    let ten = ["--arrivals", "10", "--within", "10s", "--format", "json"];
+    let stream = ["--stream", "/talks/a.ogg"];
+    let (json, complaint, code) = told(&[&["simulate", "-c", &new][..], &ten, &stream].concat());
+    assert_eq!((complaint.as_str(), code), ("", 0), "{json}");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["streams"][0]["played"], 10, "{json:#}");
+}

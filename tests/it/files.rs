@@ -26,7 +26,7 @@ fn problems(path: &Path) -> String {
 /// The paths of all streams.
 fn streams(path: &Path) -> Vec<String> {
     let fleet = load(path).unwrap_or_else(|problems| panic!("{problems}")).fleet;
-    fleet.streams.into_iter().map(|stream| stream.path).collect()
+    fleet.streams.iter().map(|stream| stream.path.clone()).collect()
 }
 
 #[test]

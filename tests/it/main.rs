@@ -35,6 +35,7 @@ mod icecast;
 mod life;
 mod metrics;
 mod panics;
+mod patterns;
 mod polling;
 mod redirect;
 mod reliability;

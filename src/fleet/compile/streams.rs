@@ -1,23 +1,29 @@
 //! The streams: linked to servers and to each other, each path claimed once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use http::HeaderValue;
-use url::Url;
 
 use crate::config::findings::Findings;
 use crate::config::source::{At, Span};
 use crate::config::suggest::{did_you_mean, shown};
 use crate::config::{self, Config, Mounts};
+use crate::fleet::address::location;
 use crate::fleet::compile::settings;
+use crate::fleet::patterns::Patterns;
 use crate::fleet::{
-    Fallback, Mount, Server, ServerId, ServerState, Stream, StreamId, WhenFull, address,
+    Fallback, Mount, Origin, Server, ServerId, ServerState, Stream, StreamId, WhenFull,
 };
+
+/// Streams of a pattern that does not say how many it may have.
+const MAX_STREAMS: usize = 2_000;
 
 /// Streams, who owns which path, and what deserves a word.
 pub(super) struct Linked {
-    pub(super) streams: Vec<Stream>,
+    pub(super) streams: Vec<Arc<Stream>>,
     pub(super) paths: HashMap<String, StreamId>,
+    pub(super) patterns: Patterns,
     pub(super) warnings: Vec<String>,
 }
 
@@ -45,14 +51,28 @@ pub(super) fn streams(
     report_loops(items, &fallbacks, findings);
 
     let mut streams = Vec::new();
-    for ((item, mounts), fallback) in items.iter().zip(mounts).zip(fallbacks) {
+    let mut patterns = Patterns::default();
+    for ((item, mut mounts), fallback) in items.iter().zip(mounts).zip(fallbacks) {
         let path = item.path.clone().unwrap_or_default();
         let when_full = settings::when_full(item, &config.balance);
-        streams.push(Stream { path, mounts, fallback, when_full });
+        let mut origin = Origin::Named;
+        if item.is_pattern {
+            let prefixes = item.path.iter().chain(item.aliases.iter().map(|alias| &alias.value));
+            let prefixes = prefixes.map(|path| prefix(path)).collect();
+            let most = item.max_streams.as_ref().map_or(MAX_STREAMS, |most| most.value);
+            let mounts = std::mem::take(&mut mounts);
+            origin = Origin::Pattern(patterns.add(streams.len(), prefixes, mounts, most));
+        }
+        streams.push(Arc::new(Stream { path, mounts, fallback, when_full, origin }));
     }
-    let warnings = linker.warnings(&streams, findings);
+    let warnings = linker.warnings(&streams, &patterns, findings);
     let paths = linker.paths.into_iter().map(|(path, claim)| (path, claim.value)).collect();
-    Linked { streams, paths, warnings }
+    Linked { streams, paths, patterns, warnings }
+}
+
+/// What the paths have in common that a pattern stands for.
+fn prefix(pattern: &str) -> String {
+    pattern.trim_end_matches('*').to_owned()
 }
 
 /// Who owns which path, and where that is written. A path that two streams want is a problem.
@@ -144,7 +164,8 @@ impl Linker<'_> {
         let server = self.servers.get(id)?.as_ref()?;
         let defaults = self.config.servers.items.get(id)?;
         let path = written.and_then(|mount| mount.path.as_ref()).map(|path| &path.value);
-        let path = path.or(stream.path.as_ref())?.clone();
+        let path = path.or(stream.path.as_ref())?;
+        let path = if stream.is_pattern { prefix(path) } else { path.clone() };
         let weight = written.and_then(|mount| mount.weight.as_ref()).or(defaults.weight.as_ref());
         let tier = written.and_then(|mount| mount.tier.as_ref()).or(defaults.tier.as_ref());
         let bitrate = stream.bitrate.as_ref().filter(|_| server.max_bandwidth.is_some());
@@ -168,17 +189,42 @@ impl Linker<'_> {
                 return HeaderValue::from_str(url.as_str()).ok().map(Fallback::Url);
             }
         };
-        let found = self.paths.get(path).map(|claim| Fallback::Stream(claim.value));
-        if found.is_none() {
-            let known =
-                self.config.streams.items.iter().filter_map(|stream| stream.path.as_deref());
+        let found = self.paths.get(path).map(|claim| claim.value);
+        let items = &self.config.streams.items;
+        let Some(found) = found else {
+            let named = items.iter().filter(|stream| !stream.is_pattern);
+            let known = named.filter_map(|stream| stream.path.as_deref());
             let message = format!("unknown stream {} as fallback", shown(path));
-            findings.problem(fallback.span, message, did_you_mean(path, "streams", known));
+            let help = if self.is_under_pattern(path) {
+                // One that is found today may be gone tomorrow.
+                format!("add a line of its own for it: {}", shown(&format!("{path}:")))
+            } else {
+                did_you_mean(path, "streams", known)
+            };
+            findings.problem(fallback.span, message, help);
+            return None;
+        };
+        if items.get(found).is_some_and(|stream| stream.is_pattern) {
+            let message = format!("the fallback {} is a pattern", shown(path));
+            let help = "name one stream that has a line of its own, or a URL";
+            findings.problem(fallback.span, message, help);
+            return None;
         }
-        found
+        Some(Fallback::Stream(found))
     }
 
-    fn warnings(&self, streams: &[Stream], findings: &Findings) -> Vec<String> {
+    fn is_under_pattern(&self, path: &str) -> bool {
+        let patterns = self.config.streams.items.iter().filter(|stream| stream.is_pattern);
+        let mut prefixes = patterns.filter_map(|stream| stream.path.as_deref()).map(prefix);
+        prefixes.any(|prefix| path.starts_with(&prefix))
+    }
+
+    fn warnings(
+        &self,
+        streams: &[Arc<Stream>],
+        patterns: &Patterns,
+        findings: &Findings,
+    ) -> Vec<String> {
         let mut warnings = Vec::new();
         let mut warn = |span: Span, text: String| {
             if let Some(place) = findings.place(span) {
@@ -191,7 +237,7 @@ impl Linker<'_> {
                 let server = self.servers.get(mount.server).and_then(Option::as_ref);
                 server.is_some_and(|server| server.state == ServerState::Active)
             };
-            if !stream.mounts.iter().any(active) {
+            if !patterns.mounts_of(stream).iter().any(active) {
                 let text = "none of its servers is active, nobody is sent to it";
                 warn(written.name.span, format!("stream {name}: {text}"));
             }
@@ -209,8 +255,10 @@ impl Linker<'_> {
             let text = "no stream has a `fallback`: who asks for a full one is refused";
             warn(span, format!("`when_full: fallback`: {text}"));
         }
+        let mounts = streams.iter().flat_map(|stream| patterns.mounts_of(stream));
+        let used: HashSet<ServerId> = mounts.map(|mount| mount.server).collect();
         for (id, server) in self.config.servers.items.iter().enumerate() {
-            if !streams.iter().flat_map(|stream| &stream.mounts).any(|mount| mount.server == id) {
+            if !used.contains(&id) {
                 let name = shown(&server.name.value);
                 warn(server.name.span, format!("server {name} is used by no stream"));
             }
@@ -271,9 +319,4 @@ fn report_loop(
     chain.extend(name(first));
     let message = format!("the fallbacks go in a circle: {}", chain.join(" → "));
     findings.problem(fallback.span, message, "let one of them end without a fallback, or at a URL");
-}
-
-/// The absolute URL of a mount.
-fn location(server: &Url, path: &str) -> Option<HeaderValue> {
-    HeaderValue::from_str(&address::of_mount(server, path)).ok()
 }

@@ -3,7 +3,6 @@
 use crate::config::Config;
 use crate::config::findings::Findings;
 use crate::config::source::Span;
-use crate::config::suggest::shown;
 
 /// Reports everything that would have no effect.
 pub(super) fn refuse(config: &Config, findings: &mut Findings) {
@@ -14,12 +13,4 @@ pub(super) fn refuse(config: &Config, findings: &mut Findings) {
     };
     refuse(config.tls, "`tls`", "remove it, and let a proxy in front speak TLS");
     refuse(config.cluster, "`cluster`", "remove it, and run one balancer");
-    for stream in &config.streams.items {
-        for path in std::iter::once(&stream.name).chain(&stream.aliases) {
-            if path.value.ends_with("/*") {
-                let what = format!("the pattern {}", shown(&path.value));
-                refuse(Some(path.span), &what, "name each stream by its own path");
-            }
-        }
-    }
 }

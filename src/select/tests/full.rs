@@ -146,7 +146,7 @@ fn a_full_stream_goes_to_its_fallback_where_it_says_so() {
     let pause = scene.snapshot.mounts(1).next().unwrap();
     assert_eq!((pause.slots.seats.reserved(), pause.redirects.get()), (1, 0));
     assert_eq!(scene.ask(), "https://example.org/sorry");
-    assert_eq!(scene.snapshot.fallbacks(0).map(crate::counters::Counter::get), Some(2));
+    assert_eq!(scene.snapshot.fallbacks(0).map(crate::state::Tally::get), Some(2));
 }
 
 #[test]
