@@ -2,8 +2,10 @@
 //!
 //! The decision is a function of its arguments: the snapshot, the moment and chance are passed in,
 //! nothing is kept. [`judge`] says of one mount whether it could take a listener, and if not, why;
-//! [`pick`] chooses among those that could; [`assign`] also takes the slot. The redirect, the
-//! status and every explanation call the same three.
+//! [`pick`] chooses among those that could; [`assign`] also takes the slot; [`ranked`] tells them
+//! all in order. The redirect, playlists, the status and every explanation call the same four.
+
+mod ranked;
 
 use std::fmt;
 
@@ -13,6 +15,8 @@ use crate::fleet::{Fallback, Panic, Policy, ServerState, StreamId};
 use crate::player::{Client, Refusal};
 use crate::slots::{Health, Moment, Presence, reserve};
 use crate::state::{MountView, Snapshot};
+
+pub use ranked::{Offer, ranked};
 
 /// What is to be said of one mount for one listener.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -100,9 +104,9 @@ pub enum Reason {
 
 /// What becomes of a listener.
 #[derive(Debug, Clone, Copy)]
-pub enum Decision<'a> {
-    /// Sent to this mount, whose slot is taken.
-    Mount(MountView<'a>),
+pub enum Decision<'a, M = MountView<'a>> {
+    /// Sent to this mount of ours, whose slot is taken.
+    Mount(M),
     /// Sent to the fallback outside.
     Elsewhere(&'a http::HeaderValue),
     /// Refused.
@@ -121,10 +125,20 @@ pub fn assign<'a>(
     rng: &mut fastrand::Rng,
     take: bool,
 ) -> Decision<'a> {
+    with_fallbacks(snapshot, stream, |stream| assign_here(snapshot, stream, client, now, rng, take))
+}
+
+/// What `here` finds for a listener of `stream`, or of the first of its fallbacks for which it finds
+/// anything.
+fn with_fallbacks<M>(
+    snapshot: &Snapshot,
+    stream: StreamId,
+    mut here: impl FnMut(StreamId) -> Result<M, Refusal>,
+) -> Decision<'_, M> {
     let mut asked = stream;
     // The configuration has no loop of fallbacks, so no chain is longer than the streams.
     for _ in 0..=snapshot.fleet.streams.len() {
-        let refusal = match assign_here(snapshot, asked, client, now, rng, take) {
+        let refusal = match here(asked) {
             Ok(mount) => return Decision::Mount(mount),
             Err(refusal) => refusal,
         };

@@ -30,7 +30,8 @@ impl Changes {
     /// What a change from `old` to `new` means.
     pub fn between(old: &Fleet, new: &Fleet) -> Self {
         let settings = |fleet: &Fleet| {
-            format!("{:?}", (&fleet.proxies, &fleet.poll, &fleet.balance, &fleet.limits))
+            let public = (&fleet.public_url, fleet.streamlist, &fleet.proxies);
+            format!("{:?}", (public, &fleet.poll, &fleet.balance, &fleet.limits))
         };
         Self {
             servers: Named::between(&servers(old), &servers(new)),

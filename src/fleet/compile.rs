@@ -59,6 +59,8 @@ fn fleet(config: &Config, secrets: &Secrets<'_>, findings: &mut Findings) -> Opt
         listen,
         admin,
         admin_token,
+        public_url: config.public_url.as_ref().map(|url| url.value.clone()),
+        streamlist: config.streamlist.is_some_and(|wanted| wanted.value),
         proxies,
         poll,
         balance: settings::balance(&config.balance)?,

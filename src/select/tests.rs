@@ -1,3 +1,5 @@
+mod ranked;
+
 use std::time::Duration;
 
 use super::*;

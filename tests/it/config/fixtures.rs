@@ -11,7 +11,7 @@ use icecast_balancer::fleet::compile::compile;
 
 use super::outside;
 
-const INVALID: usize = 132;
+const INVALID: usize = 136;
 const VALID: usize = 11;
 
 #[test]
