@@ -43,7 +43,7 @@ pub(crate) fn assert_list(
 /// Whether a URL is the stream's at the host that was asked, in the plain words of the request.
 pub fn is_own(url: &str, head: &Parts, path: &str, query: Option<&str>) -> bool {
     let told = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = head.uri.authority().map(|authority| authority.as_str()).or(told);
+    let host = head.uri.authority().map(http::uri::Authority::as_str).or(told);
     let Some(host) = host.filter(|host| !host.contains(['@', '/', '?', '#', ',', ' '])) else {
         return false;
     };

@@ -55,7 +55,7 @@ impl List<'_> {
 fn m3u(list: &List<'_>) -> String {
     let mut text = "#EXTM3U\n".to_owned();
     for url in list.urls() {
-        text.push_str(&format!("#EXTINF:-1,{}\n{url}\n", list.stream));
+        text.extend(["#EXTINF:-1,", list.stream, "\n", url, "\n"]);
     }
     text
 }
@@ -63,8 +63,9 @@ fn m3u(list: &List<'_>) -> String {
 fn pls(list: &List<'_>) -> String {
     let mut text = format!("[playlist]\nNumberOfEntries={}\n", list.urls().count());
     for (number, url) in (1..).zip(list.urls()) {
-        let title = list.stream;
-        text.push_str(&format!("File{number}={url}\nTitle{number}={title}\nLength{number}=-1\n"));
+        let number: &str = &i32::to_string(&number);
+        text.extend(["File", number, "=", url, "\nTitle", number, "=", list.stream]);
+        text.extend(["\nLength", number, "=-1\n"]);
     }
     text.push_str("Version=2\n");
     text
@@ -81,9 +82,8 @@ fn xspf(list: &List<'_>) -> String {
     );
     for url in list.urls() {
         let url = escape(url);
-        text.push_str(&format!(
-            "<track><location>{url}</location><title>{title}</title></track>\n"
-        ));
+        let track = ["<track><location>", &url, "</location><title>", &title, "</title></track>\n"];
+        text.extend(track);
     }
     text.push_str("</trackList>\n</playlist>\n");
     text
