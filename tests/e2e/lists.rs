@@ -264,7 +264,7 @@ fn goes_on(player: Player, repeats: bool) {
             (Some(answered(&balancer)) > asked).then_some(())
         });
         let evidence = "asked again after both relays were killed";
-        tell(player.name(), "list after its relay is lost", "then, if it repeats, us", evidence);
+        tell(player.name(), "list after its relay is lost", "us again if it repeats", evidence);
     }
 }
 
