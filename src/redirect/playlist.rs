@@ -113,12 +113,11 @@ pub(super) fn streamlist(fleet: &Fleet) -> Reply {
 /// Where the stream at `path` is played by way of the balancer: as configured, or else at the host
 /// that was asked. Nobody may have said.
 fn own_url(fleet: &Fleet, path: &str, head: &Parts, https: bool) -> Option<HeaderValue> {
-    let url = match &fleet.public_url {
-        Some(url) => of_mount(url, path),
-        None => {
-            let scheme = if https { "https" } else { "http" };
-            format!("{scheme}://{}{}", host(head)?, in_url(path))
-        }
+    let url = if let Some(url) = &fleet.public_url {
+        of_mount(url, path)
+    } else {
+        let scheme = if https { "https" } else { "http" };
+        format!("{scheme}://{}{}", host(head)?, in_url(path))
     };
     url.try_into().ok()
 }
