@@ -36,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) listen: Option<Vec<At<SocketAddr>>>,
     pub(crate) admin: Option<At<SocketAddr>>,
     pub(crate) admin_token_file: Option<At<PathBuf>>,
+    pub(crate) public_url: Option<At<Url>>,
+    pub(crate) streamlist: Option<At<bool>>,
     /// The key; nothing is done with it yet.
     pub(crate) tls: Option<Span>,
     pub(crate) trusted_proxies: Option<Vec<At<Network>>>,

@@ -23,6 +23,8 @@ pub enum Outcome {
     Unreachable,
     /// No stream has this path.
     UnknownPath,
+    /// Given a list: of relays, or of streams.
+    Playlist,
     /// A method that players do not use.
     BadMethod,
     /// Not HTTP, or not what we accept of it.
@@ -123,19 +125,20 @@ impl Counter {
 
 impl Outcome {
     /// Every outcome there is.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Redirected,
         Self::Full,
         Self::Offline,
         Self::Unreachable,
         Self::UnknownPath,
+        Self::Playlist,
         Self::BadMethod,
         Self::BadRequest,
     ];
 
     /// The outcomes that a request for a known stream can have.
-    pub const OF_STREAM: [Self; 4] =
-        [Self::Redirected, Self::Full, Self::Offline, Self::Unreachable];
+    pub const OF_STREAM: [Self; 5] =
+        [Self::Redirected, Self::Full, Self::Offline, Self::Unreachable, Self::Playlist];
 
     /// Its name in metrics and logs.
     pub fn label(self) -> &'static str {
@@ -145,6 +148,7 @@ impl Outcome {
             Self::Offline => "offline",
             Self::Unreachable => "unreachable",
             Self::UnknownPath => "unknown_path",
+            Self::Playlist => "playlist",
             Self::BadMethod => "bad_method",
             Self::BadRequest => "bad_request",
         }
@@ -180,14 +184,23 @@ impl PollResult {
 impl Outcomes {
     /// The counter of one outcome.
     pub fn of(&self, outcome: Outcome) -> &Counter {
-        let [redirected, full, offline, unreachable, unknown_path, bad_method, bad_request] =
-            &self.0;
+        let [
+            redirected,
+            full,
+            offline,
+            unreachable,
+            unknown_path,
+            playlist,
+            bad_method,
+            bad_request,
+        ] = &self.0;
         match outcome {
             Outcome::Redirected => redirected,
             Outcome::Full => full,
             Outcome::Offline => offline,
             Outcome::Unreachable => unreachable,
             Outcome::UnknownPath => unknown_path,
+            Outcome::Playlist => playlist,
             Outcome::BadMethod => bad_method,
             Outcome::BadRequest => bad_request,
         }

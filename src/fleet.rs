@@ -35,6 +35,10 @@ pub struct Fleet {
     pub admin: SocketAddr,
     /// The bearer token that `POST` needs from other hosts; without one, only loopback may post.
     pub admin_token: Option<SecretString>,
+    /// Where players reach us, no trailing slash in its path; `None`: they know.
+    pub public_url: Option<Url>,
+    /// Whether whoever asks is given the list of streams, as Icecast's slaves want it.
+    pub streamlist: bool,
     /// Whose word is believed about who asks.
     pub proxies: Proxies,
     /// How relays are asked.

@@ -1,9 +1,10 @@
-//! The public side: a player's request in, a redirect out.
+//! The public side: a player's request in, a redirect or a playlist out.
 //!
 //! [`decide`] knows no socket: a request's head, the snapshot, the moment and chance go in, a
 //! [`Reply`] comes out. Of the request only the query string reaches `Location`; everything else
 //! in it was made when the configuration was loaded.
 
+mod playlist;
 mod reply;
 mod request;
 
@@ -29,8 +30,9 @@ use crate::select::{Decision, assign};
 use crate::server::{Answer, Bounds, Descriptors, Service, Shed};
 use crate::state::{Snapshot, State};
 
+use playlist::Format;
 use reply::Reply;
-use request::Ask;
+use request::{Ask, prefers_json};
 
 /// The service of the public port.
 #[derive(Debug)]
@@ -189,7 +191,11 @@ fn decide(
         Err(reply) => return Step::Told(reply),
     };
     let now = state.now();
-    let Some(stream) = stream_at(snapshot, ask.path) else { return Step::Told(Reply::NotFound) };
+    let Some((stream, list)) = wanted(snapshot, ask.path, head) else {
+        let is_list = snapshot.fleet.streamlist && ask.path == playlist::STREAMLIST;
+        let reply = if is_list { playlist::streamlist(&snapshot.fleet) } else { Reply::NotFound };
+        return Step::Told(reply);
+    };
     if let Some(names) = &mut names {
         let stream = snapshot.fleet.streams.get(stream);
         names.stream = stream.map(|stream| (*stream.path).into());
@@ -199,6 +205,11 @@ fn decide(
     ask.client = ask.client.at(origin.address, &snapshot.fleet);
     let visitor = state.recent.visitor(origin.address, ask.agent, stream);
     ask.client.came_from = state.recent.last(visitor, now);
+    if let Some(format) = list {
+        let reply = playlist::reply(snapshot, stream, head, &ask, now, format);
+        count(snapshot, stream, &reply);
+        return Step::Told(reply);
+    }
     // A player that only wants to know takes no slot.
     let take = head.method == Method::GET;
     if take && snapshot.queue(stream).is_some_and(|queue| queue.waiting() > 0) {
@@ -232,10 +243,29 @@ fn decide(
             Reply::Unavailable(refusal, path.to_owned())
         }
     };
+    count(snapshot, stream, &reply);
+    if pause.is_zero() { Step::Told(reply) } else { Step::Paced(reply, pause) }
+}
+
+/// The stream that is asked for and, where that is not the stream itself but a list of its relays,
+/// the format of the list. A path that a stream owns is the stream's, whatever it ends in; where no
+/// relay lists what is asked for under a pattern, it is the pattern's entry.
+fn wanted(snapshot: &Snapshot, path: &str, head: &Parts) -> Option<(StreamId, Option<Format>)> {
+    let fleet = &snapshot.fleet;
+    let path = percent_decode_str(path).decode_utf8().ok()?;
+    if let Some(stream) = fleet.stream_at(&path) {
+        return Some((stream, prefers_json(&head.headers).then_some(Format::Json)));
+    }
+    let listed = Format::by_suffix(&path)
+        .and_then(|(path, format)| Some((fleet.stream_at(path)?, Some(format))));
+    listed.or_else(|| Some((fleet.pattern_at(&path)?, None)))
+}
+
+/// Counts what a player of `stream` is told.
+fn count(snapshot: &Snapshot, stream: StreamId, reply: &Reply) {
     if let (Some(outcomes), Some(outcome)) = (snapshot.outcomes(stream), reply.outcome()) {
         outcomes.of(outcome).increment();
     }
-    if pause.is_zero() { Step::Told(reply) } else { Step::Paced(reply, pause) }
 }
 
 impl Guest {
@@ -270,12 +300,6 @@ impl Guest {
         }
         reply
     }
-}
-
-/// The stream at `path`; of one that no relay lists under a pattern, the pattern's entry.
-fn stream_at(snapshot: &Snapshot, path: &str) -> Option<usize> {
-    let path = percent_decode_str(path).decode_utf8().ok()?;
-    snapshot.fleet.stream_at(&path).or_else(|| snapshot.fleet.pattern_at(&path))
 }
 
 /// The URL with the request's query string, unchanged.

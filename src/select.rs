@@ -2,11 +2,12 @@
 //!
 //! The decision is a function of its arguments: the snapshot, the moment and chance are passed in,
 //! nothing is kept. [`verdicts`] says of each mount whether it could take a listener, and if not, why;
-//! [`pick`] chooses among those that could; [`assign`] also takes the slot. The redirect, the
-//! status and every explanation call the same three.
+//! [`pick`] chooses among those that could; [`assign`] also takes the slot; [`ranked`] tells them
+//! all in order. The redirect, playlists, the status and every explanation call the same four.
 
 mod affinity;
 mod preference;
+mod ranked;
 mod sums;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use crate::slots::{Health, Moment, Presence, reserve, reserve_beyond};
 use crate::state::{MountView, Snapshot};
 
 pub use preference::{Preference, admission};
+pub use ranked::{Offer, ranked};
 pub use sums::{Sum, sums};
 
 /// What is to be said of one mount for one listener.
@@ -117,9 +119,9 @@ pub enum Reason {
 
 /// What becomes of a listener.
 #[derive(Debug, Clone, Copy)]
-pub enum Decision<'a> {
-    /// Sent to this mount, whose slot is taken.
-    Mount(MountView<'a>),
+pub enum Decision<'a, M = MountView<'a>> {
+    /// Sent to this mount of ours, whose slot is taken.
+    Mount(M),
     /// Sent to the fallback outside.
     Elsewhere(&'a http::HeaderValue),
     /// Refused.
@@ -139,18 +141,38 @@ pub fn assign<'a>(
     rng: &mut fastrand::Rng,
     take: bool,
 ) -> Decision<'a> {
+    let found = with_fallbacks(snapshot, stream, |at, when_full| {
+        let mount = assign_here(snapshot, at, client, when_full, now, rng, take)?;
+        Ok((at, mount))
+    });
+    let (decision, is_fallback) = match found {
+        Decision::Mount((at, mount)) => (Decision::Mount(mount), at != stream),
+        Decision::Elsewhere(url) => (Decision::Elsewhere(url), true),
+        Decision::Refused(refusal) => (Decision::Refused(refusal), false),
+    };
+    if take
+        && is_fallback
+        && let Some(fallbacks) = snapshot.fallbacks(stream)
+    {
+        fallbacks.increment();
+    }
+    decision
+}
+
+/// What `here` finds for a listener of `stream`, or of the first of its fallbacks for which it finds
+/// anything. It is also told the `when_full` of the stream that was asked for.
+fn with_fallbacks<M>(
+    snapshot: &Snapshot,
+    stream: StreamId,
+    mut here: impl FnMut(StreamId, WhenFull) -> Result<M, Refusal>,
+) -> Decision<'_, M> {
     let when_full = when_full(snapshot, stream);
     let mut at = stream;
     let mut was_full = false;
     // The configuration has no loop of fallbacks, so no chain is longer than the streams.
     for _ in 0..=snapshot.fleet.streams.len() {
-        let refusal = match assign_here(snapshot, at, client, when_full, now, rng, take) {
-            Ok(mount) => {
-                if take && at != stream {
-                    count_fallback(snapshot, stream);
-                }
-                return Decision::Mount(mount);
-            }
+        let refusal = match here(at, when_full) {
+            Ok(mount) => return Decision::Mount(mount),
             Err(refusal) => refusal,
         };
         was_full |= refusal == Refusal::Full;
@@ -160,12 +182,7 @@ pub fn assign<'a>(
             // A player that a slot would have helped is told so, whatever its fallback lacked.
             None if was_full => return Decision::Refused(Refusal::Full),
             None => return Decision::Refused(refusal),
-            Some(Fallback::Url(url)) => {
-                if take {
-                    count_fallback(snapshot, stream);
-                }
-                return Decision::Elsewhere(url);
-            }
+            Some(Fallback::Url(url)) => return Decision::Elsewhere(url),
             Some(Fallback::Stream(next)) => at = *next,
         }
     }
@@ -175,12 +192,6 @@ pub fn assign<'a>(
 /// What becomes of a player when `stream` is full.
 fn when_full(snapshot: &Snapshot, stream: StreamId) -> WhenFull {
     snapshot.fleet.streams.get(stream).map_or(WhenFull::Reject, |stream| stream.when_full)
-}
-
-fn count_fallback(snapshot: &Snapshot, stream: StreamId) {
-    if let Some(fallbacks) = snapshot.fallbacks(stream) {
-        fallbacks.increment();
-    }
 }
 
 fn assign_here<'a>(

@@ -8,5 +8,6 @@
 pub mod config;
 pub mod feed;
 pub mod forwarded;
+pub mod lists;
 pub mod redirect;
 pub mod statistics;

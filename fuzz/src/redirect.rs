@@ -1,8 +1,9 @@
 //! Requests: a `Location` is always one that was configured for the stream that was asked for, with
-//! the request's query string and nothing else of the request.
+//! the request's query string and nothing else of the request; and so is every entry of a list.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::LazyLock;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::header::{
@@ -21,9 +22,12 @@ use icecast_balancer::slots::{Evidence, Rules, begin_look, record};
 use icecast_balancer::state::{Snapshot, State};
 use url::Url;
 
+use super::lists::assert_list;
+
 /// Relays and streams of every kind that shows in a `Location`. `/gone.ogv` is on no relay.
 const CONFIG: &str = "
 poll: {stale_after: 1h}
+streamlist: true
 servers:
   plain: http://plain.example.org:8000
   prefix: https://prefix.example.org/radio/
@@ -43,7 +47,8 @@ streams:
 const MAX_QUERY: usize = 8 * 1024;
 
 /// What a request can be answered with.
-const STATUSES: [StatusCode; 7] = [
+const STATUSES: [StatusCode; 8] = [
+    StatusCode::OK,
     StatusCode::NO_CONTENT,
     StatusCode::FOUND,
     StatusCode::BAD_REQUEST,
@@ -92,12 +97,51 @@ pub fn head(bytes: &[u8]) {
     let Some((target, head)) = parse(bytes) else { return };
     let answer = ask(&head, bytes.len());
     assert_answer(&head, &answer);
-    if answer.status() == StatusCode::FOUND {
-        let location = only_location(&answer);
-        let stream = stream_of(&target);
-        let bases = stream.map(bases).unwrap_or_default();
-        assert_configured(location, &bases, query_of(&target));
+    match answer.status() {
+        StatusCode::FOUND => {
+            let stream = stream_of(&target);
+            let bases = stream.map(bases).unwrap_or_default();
+            assert_configured(only_location(&answer), &bases, query_of(&target));
+        }
+        StatusCode::OK => list(&target, &head, answer),
+        _ => {}
     }
+}
+
+/// A list of relays, or the list of streams.
+fn list(target: &str, head: &Parts, answer: Response<impl Body<Data: AsRef<[u8]>>>) {
+    let headers = answer.headers().clone();
+    let body = whole(answer.into_body());
+    if head.method == Method::HEAD {
+        return;
+    }
+    let Some(stream) = stream_of(target).or_else(|| stream_of(without_suffix(target)?.as_str()))
+    else {
+        assert_eq!(body, "/saal1.ogv\n/gone.ogv\n/away.ogv\n");
+        return;
+    };
+    let snapshot = STATE.load();
+    let configured = &snapshot.fleet.streams[stream];
+    assert_list(&headers, &body, head, configured, &bases(stream), query_of(target));
+}
+
+/// The path of a target without the end that asks for a list.
+fn without_suffix(target: &str) -> Option<String> {
+    let path = target.split(['?', '#']).next()?;
+    let suffixes = [".m3u", ".pls", ".xspf"];
+    suffixes.iter().find_map(|suffix| path.strip_suffix(suffix)).map(str::to_owned)
+}
+
+/// All of a body, which is there already.
+fn whole(body: impl Body<Data: AsRef<[u8]>>) -> String {
+    let mut body = std::pin::pin!(body);
+    let mut context = Context::from_waker(Waker::noop());
+    let mut bytes = Vec::new();
+    while let Poll::Ready(Some(frame)) = body.as_mut().poll_frame(&mut context) {
+        let Ok(frame) = frame else { panic!("a broken body") };
+        bytes.extend(frame.data_ref().expect("no trailers").as_ref());
+    }
+    String::from_utf8(bytes).expect("a list is text")
 }
 
 /// Any bytes as the query string of a request for a stream.

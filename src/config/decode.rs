@@ -30,6 +30,8 @@ pub(super) fn config(files: &[(Span, Node)], findings: &mut Findings) -> Option<
         listen: fields.read("listen", findings, values::addresses).map(|listen| listen.value),
         admin: fields.read("admin", findings, values::address),
         admin_token_file: fields.read("admin_token_file", findings, values::file),
+        public_url: fields.read("public_url", findings, urls::public_url),
+        streamlist: fields.read("streamlist", findings, values::boolean),
         tls: unbuilt(&mut fields, "tls", findings, tls),
         trusted_proxies: fields.read("trusted_proxies", findings, networks).map(|at| at.value),
         trusted_proxies_are_written: fields.has("trusted_proxies"),

@@ -14,10 +14,20 @@ use crate::config::yaml::{Kind, Scalar};
 
 /// The URL of a server: a host, perhaps a port and a path prefix, nothing else.
 pub(super) fn server_url(entry: &Entry<'_>, findings: &mut Findings) -> Option<Url> {
+    base_url(entry, "paths go into the streams' `mounts`", findings)
+}
+
+/// The URL that players know us by: the same.
+pub(super) fn public_url(entry: &Entry<'_>, findings: &mut Findings) -> Option<Url> {
+    base_url(entry, "the streams' paths and players' queries are added to it", findings)
+}
+
+/// A URL that paths are added to.
+fn base_url(entry: &Entry<'_>, advice: &str, findings: &mut Findings) -> Option<Url> {
     let mut url = url(entry, findings)?;
     if url.query().is_some() || url.fragment().is_some() {
         let message = format!("`{}` must not have a query or a fragment", entry.name);
-        let help = "remove `?` and `#` and what follows; paths go into the streams' `mounts`";
+        let help = format!("remove `?` and `#` and what follows; {advice}");
         findings.problem(entry.node.span, message, help);
         return None;
     }

@@ -1,7 +1,7 @@
-//! The URLs of mounts.
+//! The URLs of mounts and streams.
 
 use http::HeaderValue;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use url::Url;
 
 /// What stands in the path of a URL for itself.
@@ -26,7 +26,12 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
 
 /// The absolute URL of what stands at `path`, percent-decoded, on the server at `base`.
 pub fn of_mount(base: &Url, path: &str) -> String {
-    format!("{}{}", base.as_str().trim_end_matches('/'), utf8_percent_encode(path, PATH))
+    format!("{}{}", base.as_str().trim_end_matches('/'), in_url(path))
+}
+
+/// A percent-decoded path as it is written in a URL: printable ASCII.
+pub fn in_url(path: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(path, PATH)
 }
 
 /// The same, ready to be a `Location`.

@@ -31,8 +31,9 @@ impl Changes {
     /// What a change from `old` to `new` means.
     pub fn between(old: &Fleet, new: &Fleet) -> Self {
         let settings = |fleet: &Fleet| {
-            let Fleet { proxies, poll, balance, limits, countries, .. } = fleet;
-            format!("{:?}", (proxies, poll, balance, limits, countries))
+            let public = (&fleet.public_url, fleet.streamlist, &fleet.proxies);
+            let Fleet { poll, balance, limits, countries, .. } = fleet;
+            format!("{:?}", (public, poll, balance, limits, countries))
         };
         Self {
             servers: Named::between(&servers(old), &servers(new)),

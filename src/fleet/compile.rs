@@ -74,6 +74,8 @@ fn fleet(
         listen,
         admin,
         admin_token,
+        public_url: config.public_url.as_ref().map(|url| url.value.clone()),
+        streamlist: config.streamlist.is_some_and(|wanted| wanted.value),
         proxies,
         poll,
         balance: balance?,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE,
-    HeaderValue, LOCATION, RETRY_AFTER,
+    HeaderValue, LOCATION, RETRY_AFTER, VARY,
 };
 use http::request::Parts;
 use http::{Method, Response, StatusCode, Version};
@@ -23,6 +23,8 @@ pub(super) enum Reply {
     Found(HeaderValue),
     /// 503: why, and the path of the stream.
     Unavailable(Refusal, String),
+    /// 200 with a list.
+    List(Document),
     /// 204 with what a browser asks before it dares to ask.
     Preflight,
     /// 404.
@@ -33,6 +35,16 @@ pub(super) enum Reply {
     Bad(&'static str),
     /// 414.
     TooLong,
+}
+
+/// What is told in a body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Document {
+    /// What it is.
+    pub(super) media_type: &'static str,
+    /// Whether the same path is something else for those who ask with another `Accept`.
+    pub(super) varies: bool,
+    pub(super) body: Bytes,
 }
 
 /// Seconds of `Retry-After`: spread, so that a refused crowd does not return as one.
@@ -47,6 +59,7 @@ impl Reply {
         match self {
             Self::Found(_) => Some(Outcome::Redirected),
             Self::Unavailable(refusal, _) => Some(super::refused(*refusal)),
+            Self::List(_) => Some(Outcome::Playlist),
             Self::Preflight => None,
             Self::NotFound => Some(Outcome::UnknownPath),
             Self::BadMethod => Some(Outcome::BadMethod),
@@ -72,8 +85,11 @@ impl Reply {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
         if !body.is_empty() {
-            let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-            headers.insert(CONTENT_TYPE, plain);
+            let media_type = match &self {
+                Self::List(list) => list.media_type,
+                _ => "text/plain; charset=utf-8",
+            };
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         }
         if request.version == Version::HTTP_10 || has_body(&request.headers) {
             headers.insert(CONNECTION, CLOSE);
@@ -84,6 +100,11 @@ impl Reply {
             }
             Self::Unavailable(..) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(rng.u32(RETRY_AFTER_SECONDS)));
+            }
+            // Nothing may be kept anyway; but a cache that is told to keep all the same must not give
+            // it to a player. What a player is told is as short as it can be.
+            Self::List(Document { varies: true, .. }) => {
+                headers.insert(VARY, HeaderValue::from_static("Accept"));
             }
             Self::Preflight => {
                 headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
@@ -99,7 +120,7 @@ impl Reply {
             Self::Bad(_) | Self::TooLong => {
                 headers.insert(CONNECTION, CLOSE);
             }
-            Self::NotFound => {}
+            Self::List(_) | Self::NotFound => {}
         }
         if request.method != Method::HEAD {
             *answer.body_mut() = Full::new(body);
@@ -110,6 +131,7 @@ impl Reply {
     fn status_and_body(&self) -> (StatusCode, Bytes) {
         match self {
             Self::Found(_) => (StatusCode::FOUND, Bytes::new()),
+            Self::List(list) => (StatusCode::OK, list.body.clone()),
             Self::Preflight => (StatusCode::NO_CONTENT, Bytes::new()),
             Self::Unavailable(refusal, path) => {
                 let body = match refusal {

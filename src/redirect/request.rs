@@ -4,7 +4,9 @@
 //! request otherwise than the CDN did, so whatever could be read in two ways is answered 400 and
 //! the connection closed.
 
-use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING, USER_AGENT};
+use http::header::{
+    ACCEPT, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING, USER_AGENT,
+};
 use http::request::Parts;
 use http::{Method, Version};
 
@@ -70,6 +72,42 @@ pub(super) fn check(head: &Parts) -> Result<Ask<'_>, Reply> {
 fn client(agent: &[u8]) -> Client {
     let twice = [&b"VLC/"[..], b"xine/"].into_iter().any(|name| agent.starts_with(name));
     Client { connections: if twice { 2 } else { 1 }, ..Client::ANY }
+}
+
+/// The host that was asked, with the port if that was said; `None` if it was not said. Only for the
+/// body of an answer: a header made of it would send others to where somebody wants them.
+pub(super) fn host(head: &Parts) -> Option<&str> {
+    let told = match head.uri.authority() {
+        // RFC 9112 has an absolute target outweigh the Host header.
+        Some(authority) => authority.as_str(),
+        None => head.headers.get(HOST)?.to_str().ok()?,
+    };
+    is_host(told.as_bytes()).then_some(told)
+}
+
+/// Whether JSON is named in `Accept`, and nothing else is wanted more.
+pub(super) fn prefers_json(headers: &HeaderMap) -> bool {
+    let (mut json, mut others) = (0.0, 0.0_f32);
+    let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    for range in lines.flat_map(|line| line.split(',')) {
+        let (media_type, parameters) = range.split_once(';').unwrap_or((range, ""));
+        let quality = quality(parameters);
+        if media_type.trim().eq_ignore_ascii_case("application/json") {
+            json = quality;
+        } else {
+            others = others.max(quality);
+        }
+    }
+    json > 0.0 && json >= others
+}
+
+/// The `q` among the parameters of a media range; what is no number is not wanted.
+fn quality(parameters: &str) -> f32 {
+    let q = parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().unwrap_or(0.0))
+    });
+    q.unwrap_or(1.0)
 }
 
 /// Whether a body follows the head, or is said to.

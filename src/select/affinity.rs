@@ -24,17 +24,24 @@ pub(super) fn first(
     key: Key,
     candidates: &[Candidate],
 ) -> Option<Candidate> {
-    let audience = key.audience(client.address?, &snapshot.fleet.streams.get(stream)?.path);
     let mut left = candidates.iter().peekable();
-    snapshot
-        .mounts(stream)
+    lots(snapshot, stream, client, key)?
         .enumerate()
-        .filter_map(|(at, mount)| {
-            let candidate = left.next_if(|candidate| candidate.at == at)?;
-            Some((audience.lot(&mount.server.name, mount.config.weight), candidate))
-        })
+        .filter_map(|(at, lot)| Some((lot, left.next_if(|candidate| candidate.at == at)?)))
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
         .map(|(_, candidate)| *candidate)
+}
+
+/// The lot of each mount of `stream`; the greater, the earlier in the client's order.
+pub(super) fn lots(
+    snapshot: &Snapshot,
+    stream: StreamId,
+    client: Client,
+    key: Key,
+) -> Option<impl Iterator<Item = f64>> {
+    let audience = key.audience(client.address?, &snapshot.fleet.streams.get(stream)?.path);
+    let mounts = snapshot.mounts(stream);
+    Some(mounts.map(move |mount| audience.lot(&mount.server.name, mount.config.weight)))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 mod full;
+mod ranked;
 
 use std::sync::Arc;
 use std::time::Duration;

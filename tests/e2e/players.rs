@@ -1,8 +1,5 @@
 //! Every player people use plays what the balancer sends it to, by the word of the relays.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
 use crate::support::balancer::Balancer;
@@ -11,6 +8,7 @@ use crate::support::lab::Lab;
 use crate::support::player::Player;
 use crate::support::process::eventually;
 use crate::support::source::{Source, Stream};
+use crate::table::tell;
 
 /// How long a relay must have a player among its listeners.
 const SECONDS: u64 = 4;
@@ -135,7 +133,7 @@ streams:
         let labels = [&*format!("stream=\"{mount}\""), &*format!("server=\"{name}\"")];
         let redirects = balancer.metric("redirects_total", &labels).unwrap_or_default();
         assert!(redirects >= 1.0, "the redirect of {mount} to {name} is counted, not {redirects}");
-        tell(player, mount, name, &visit);
+        seen(player, *stream, name, &visit);
     }
 }
 
@@ -164,14 +162,9 @@ fn long_visit(relay: &Icecast, mount: &str, player: Player) -> Option<Visit> {
     })
 }
 
-/// Adds a line to the table that `tests/run` prints at the end.
-fn tell(player: Player, mount: &str, server: &str, visit: &Visit) {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    fs::create_dir_all(folder).unwrap();
-    let mut table =
-        OpenOptions::new().create(true).append(true).open(folder.join("players.txt")).unwrap();
+/// What `player` was seen to do.
+fn seen(player: Player, stream: Stream, server: &str, visit: &Visit) {
     let Visit { bytes, seconds, .. } = visit;
-    // One write for the line, since others write at the same time.
-    let line = format!("{player:?}\t{mount}\t{server}\t{bytes}\t{seconds}\tok\n");
-    table.write_all(line.as_bytes()).unwrap();
+    let evidence = format!("{bytes} bytes in {seconds} s from {server}");
+    tell(player.name(), "redirect", stream.name(), &evidence);
 }

@@ -102,6 +102,29 @@ fn a_location_that_was_not_configured_would_be_noticed() {
 }
 
 #[test]
+fn a_list_that_begins_elsewhere_would_be_noticed() {
+    let head = |host: &str| {
+        http::Request::get("/a.m3u?x=1").header("host", host).body(()).unwrap().into_parts().0
+    };
+    let is_own = |url: &str, host: &str| checks::lists::is_own(url, &head(host), "/ä", Some("x=1"));
+    assert!(is_own("http://radio.example/%C3%A4?x=1", "radio.example"));
+    for (forged, host) in [
+        ("http://radio.example/%C3%A4?x=1", "radio.example:80"),
+        ("http://evil.example/%C3%A4?x=1", "radio.example"),
+        ("http://radio.example.evil/%C3%A4?x=1", "radio.example"),
+        ("https://radio.example/%C3%A4?x=1", "radio.example"),
+        ("http://radio.example/%C3%A4?x=2", "radio.example"),
+        ("http://radio.example/%C3%A4", "radio.example"),
+        ("http://radio.example/%C3%A4#?x=1", "radio.example"),
+        ("http://radio.example/b?x=1", "radio.example"),
+        ("http://radio.example/ä?x=1", "radio.example"),
+        ("http://me@radio.example/%C3%A4?x=1", "me@radio.example"),
+    ] {
+        assert!(!is_own(forged, host), "{forged} {host}");
+    }
+}
+
+#[test]
 fn a_report_out_of_bounds_would_be_noticed() {
     let mount = |name: &str, listeners| MountReport {
         name: name.to_owned(),

@@ -5,6 +5,7 @@ mod hostile;
 mod location;
 mod methods;
 mod per_client;
+mod playlists;
 #[path = "../edge/vectors.rs"]
 mod vectors;
 
@@ -355,6 +356,7 @@ async fn every_request_is_counted_by_its_outcome() {
         ("offline", 0.0),
         ("unreachable", 0.0),
         ("unknown_path", 1.0),
+        ("playlist", 0.0),
         ("bad_method", 1.0),
         ("bad_request", 2.0),
     ] {

@@ -123,6 +123,44 @@ impl<'a> Setup<'a> {
         self
     }
 
+    /// Has whoever asks for `mount` let in by the server at `url`.
+    pub(crate) fn asks_at_the_door(mut self, mount: &str, url: &str) -> Self {
+        write!(
+            self.mounts,
+            "<mount type='normal'><mount-name>{mount}</mount-name><authentication type='url'>\
+             <option name='listener_add' value='{url}'/></authentication></mount>"
+        )
+        .unwrap();
+        self
+    }
+
+    /// Has whoever asks for `mount` give the name and password that are in `file`.
+    pub(crate) fn wants_password(mut self, mount: &str, file: &Path) -> Self {
+        write!(
+            self.mounts,
+            "<mount type='normal'><mount-name>{mount}</mount-name>\
+             <authentication type='htpasswd'><option name='filename' value='{}'/>\
+             </authentication></mount>",
+            file.display()
+        )
+        .unwrap();
+        self
+    }
+
+    /// Makes it a slave of whatever is at `port` on this machine: it pulls all that is there, and
+    /// plays `mount` when it is started.
+    pub(crate) fn slave_of(mut self, port: u16, mount: &str) -> Self {
+        write!(
+            self.mounts,
+            "<master-server>127.0.0.1</master-server>\
+             <master-server-port>{port}</master-server-port>\
+             <master-password>relaypw</master-password>"
+        )
+        .unwrap();
+        self.awaited.push(mount.to_owned());
+        self
+    }
+
     /// Makes it a relay of a mount that `port` on this machine serves; it plays when it is started.
     pub(crate) fn pulls(mut self, port: u16, mount: &str) -> Self {
         write!(

@@ -65,8 +65,50 @@ impl Player {
         }
     }
 
+    /// Its name, as people write it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::GStreamer => "GStreamer",
+            Self::Xine => "xine",
+            Self::Mplayer => "MPlayer",
+            Self::Vlc => "VLC",
+            Self::Mpv => "mpv",
+            Self::Ffplay => "ffplay",
+            Self::Ffmpeg => "ffmpeg",
+            Self::Curl => "curl",
+            Self::Wget => "wget",
+            Self::Ogg123 => "ogg123",
+            Self::Mpg123 => "mpg123",
+            Self::Chromium => "Chromium",
+        }
+    }
+
     /// Lets it play `url`, in a folder of its own called `name`.
     pub(crate) fn play(self, lab: &Lab, name: &str, url: &str) -> Playing {
+        self.start(lab, name, &[], url)
+    }
+
+    /// Lets it play the list at `url`, with the option that some want for that.
+    pub(crate) fn play_list(self, lab: &Lab, name: &str, url: &str) -> Playing {
+        let option: &[&str] = match self {
+            Self::Mplayer => &["-playlist"],
+            Self::Mpg123 => &["-@"],
+            _ => &[],
+        };
+        self.start(lab, name, option, url)
+    }
+
+    /// The same, over and over.
+    pub(crate) fn repeat_list(self, lab: &Lab, name: &str, url: &str) -> Playing {
+        let option: &[&str] = match self {
+            Self::Vlc => &["--loop"],
+            Self::Mpv => &["--loop-playlist=inf"],
+            _ => &[],
+        };
+        self.start(lab, name, option, url)
+    }
+
+    fn start(self, lab: &Lab, name: &str, option: &[&str], url: &str) -> Playing {
         let folder = lab.folder(&format!("player-{name}"), NOBODY.0);
         let screen = (self == Self::Xine).then(|| {
             let folder = lab.folder(&format!("screen-{name}"), "nobody");
@@ -84,11 +126,15 @@ impl Player {
                 .args([url]),
             Self::Mplayer => user("mplayer", "mplayer")
                 .words("-nolirc -noconfig all -nocache -vo null -ao null")
+                .args(option)
                 .args([url]),
             Self::Vlc => user("cvlc", "vlc-bin")
                 .words("-I dummy --no-color --vout dummy --aout adummy")
+                .args(option)
                 .args([url]),
-            Self::Mpv => user("mpv", "mpv").words("--no-config --vo=null --ao=null").args([url]),
+            Self::Mpv => {
+                user("mpv", "mpv").words("--no-config --vo=null --ao=null").args(option).args([url])
+            }
             Self::Ffplay => user("ffplay", "ffmpeg")
                 .env("SDL_VIDEODRIVER", "dummy")
                 .env("SDL_AUDIODRIVER", "dummy")
@@ -101,7 +147,7 @@ impl Player {
             Self::Curl => user("curl", "curl").words("-sSL -o heard").args([url]),
             Self::Wget => user("wget", "wget").words("-nv -O heard").args([url]),
             Self::Ogg123 => user("ogg123", "vorbis-tools").words("-q -d null").args([url]),
-            Self::Mpg123 => user("mpg123", "mpg123").words("-q -o dummy").args([url]),
+            Self::Mpg123 => user("mpg123", "mpg123").words("-q -o dummy").args(option).args([url]),
             Self::Chromium => chromium(&folder, url),
         };
         let player = program.env("HOME", &folder).env("LC_ALL", "C.UTF-8").start(&folder);
@@ -120,6 +166,11 @@ impl Playing {
     /// Whether it has given up, or was stopped.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.player.ended().is_some()
+    }
+
+    /// Whether it has given up: it ended, or a page was told of an error.
+    pub(crate) fn gave_up(&mut self) -> bool {
+        self.player.ended().is_some() || self.player.printed().contains("error: ")
     }
 
     /// Waits until it prints `sign`.

@@ -33,6 +33,16 @@ impl Stream {
         }
     }
 
+    /// What it is called.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Theora => "Theora",
+            Self::Vorbis => "Vorbis",
+            Self::Opus => "Opus",
+            Self::Mp3 => "MP3",
+        }
+    }
+
     fn arguments(self) -> &'static str {
         match self {
             Self::Theora => {

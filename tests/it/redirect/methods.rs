@@ -72,7 +72,7 @@ async fn a_body_is_answered_and_never_read_whatever_the_method() {
 }
 
 #[tokio::test]
-async fn the_host_that_is_asked_shows_nowhere() {
+async fn the_host_that_is_asked_shows_nowhere_but_in_a_playlist_without_a_configured_url() {
     let (relay, balancer) = station().await;
     for path in PATHS {
         for (target, host) in [
@@ -90,6 +90,24 @@ async fn the_host_that_is_asked_shows_nowhere() {
             if path == "/room.ogg" {
                 assert_eq!(answer.location(), format!("{}{path}", relay.url()));
             }
+            // A playlist begins with the stream under the name that was asked, in its body alone,
+            // and only there: what others are told, and where they are sent, stays what it is.
+            if path != "/none.ogg" && path != "/" {
+                let list = target.replace(path, &format!("{path}.m3u"));
+                wire.send(format!("GET {list} HTTP/1.1\r\nHost: {host}\r\n{forwarded}\r\n")).await;
+                let answer = wire.answer().await;
+                assert!(!format!("{:?}", answer.headers()).contains("evil"), "{answer:?}");
+                let asked = if target.starts_with("http") { "evil.example" } else { host };
+                let named = answer.body.lines().filter(|line| line.contains("evil"));
+                assert_eq!(named.collect::<Vec<_>>(), [format!("http://{asked}{path}")]);
+            }
         }
     }
+    balancer.edit(&format!(
+        "{}streams: {{/room.ogg: }}\npublic_url: 'https://radio.example'\n",
+        servers(&[&relay])
+    ));
+    assert!(balancer.reload.reload().await.is_some());
+    let (answer, _wire) = ask(&balancer, "GET", "http://evil.example/room.ogg.m3u", "").await;
+    assert!(!format!("{answer:?}").contains("evil"), "{answer:?}");
 }

@@ -1,0 +1,88 @@
+use super::*;
+
+impl Scene {
+    /// The servers of the first stream that could take a listener, in order.
+    fn ranked(&self) -> Vec<&str> {
+        match ranked(&self.snapshot, 0, self.client, self.now) {
+            Decision::Mount(offers) => {
+                offers.iter().map(|offer| &*offer.mount.server.name).collect()
+            }
+            Decision::Elsewhere(url) => vec![url.to_str().unwrap()],
+            Decision::Refused(_) => Vec::new(),
+        }
+    }
+}
+
+const FOUR: &str = "
+servers:
+  vienna: http://vienna.example.org:8000
+  berlin: {url: 'http://berlin.example.org:8000', weight: 2}
+  graz: {url: 'http://graz.example.org:8000', tier: 1}
+  linz: http://linz.example.org:8000
+balance: {headroom: 0, policy: least_used}
+streams:
+  /x:
+";
+
+fn four(policy: &str) -> Scene {
+    let scene = scene(&FOUR.replace("least_used", policy));
+    scene.saw("vienna", vec![mount("/x", 40, 100)]);
+    scene.saw("berlin", vec![mount("/x", 60, 100)]);
+    scene.saw("graz", vec![mount("/x", 0, 100)]);
+    scene.saw("linz", vec![mount("/x", 90, 1_000)]);
+    scene
+}
+
+#[test]
+fn within_a_rank_the_policy_has_its_say_and_ranks_come_first() {
+    assert_eq!(four("least_used").ranked(), ["linz", "berlin", "vienna", "graz"]);
+    assert_eq!(four("most_free").ranked(), ["linz", "berlin", "vienna", "graz"]);
+    assert_eq!(four("weighted_random").ranked(), ["berlin", "vienna", "linz", "graz"]);
+}
+
+#[test]
+fn where_one_has_no_limit_listeners_count() {
+    for policy in ["least_used", "most_free"] {
+        let scene = four(policy);
+        let unlimited = MountReport { limit: Limit::Unlimited, ..mount("/x", 10, 0) };
+        scene.saw("vienna", vec![unlimited]);
+        assert_eq!(scene.ranked(), ["vienna", "berlin", "linz", "graz"], "{policy}");
+    }
+}
+
+#[test]
+fn nobody_is_listed_who_could_not_take_the_listener() {
+    let mut scene = four("least_used");
+    scene.saw("linz", vec![mount("/x", 999, 1_000)]);
+    scene.failed("vienna", Evidence::Hard, 1);
+    scene.failed("berlin", Evidence::Soft, 1);
+    assert_eq!(scene.ranked(), ["linz", "graz", "berlin"]);
+    scene.client = Client { connections: 2, ..Client::ANY };
+    assert_eq!(scene.ranked(), ["graz", "berlin"]);
+}
+
+#[test]
+fn the_first_of_the_list_is_one_that_a_redirect_could_choose() {
+    for policy in ["least_used", "most_free", "weighted_random"] {
+        let mut scene = four(policy);
+        let first = scene.ranked()[0].to_owned();
+        assert!(scene.ask_times(50, &first) > 0, "{policy}: {first}");
+    }
+}
+
+#[test]
+fn the_list_takes_nothing_and_follows_fallbacks_as_a_redirect_does() {
+    let mut scene = scene(
+        "servers: {vienna: 'http://vienna.example.org:8000'}
+balance: {headroom: 0}
+streams:
+  /x: {fallback: /pause}
+  /pause: {fallback: 'https://example.org/sorry.ogg'}",
+    );
+    scene.saw("vienna", vec![mount("/pause", 0, 1)]);
+    assert_eq!(scene.ranked(), ["vienna"]);
+    assert_eq!(scene.ask(), "vienna");
+    assert_eq!(scene.ranked(), [""; 0], "full is full");
+    scene.saw("vienna", vec![]);
+    assert_eq!(scene.ranked(), ["https://example.org/sorry.ogg"]);
+}
