@@ -20,6 +20,7 @@ use url::Url;
 use crate::affinity::Key;
 use crate::country::Database;
 use crate::network::Networks;
+use crate::tls::Identity;
 
 pub use clients::{Clients, Family};
 
@@ -30,6 +31,8 @@ pub struct Fleet {
     pub listen: Vec<SocketAddr>,
     /// Where operators are served.
     pub admin: SocketAddr,
+    /// How players are served by https.
+    pub tls: Option<Tls>,
     /// The bearer token that `POST` needs from other hosts; without one, only loopback may post.
     pub admin_token: Option<SecretString>,
     /// Whose word is believed about who asks.
@@ -57,6 +60,15 @@ pub type ServerId = usize;
 
 /// A stream's place in [`Fleet::streams`].
 pub type StreamId = usize;
+
+/// `tls:` of the configuration.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// Where players are served by https.
+    pub listen: Vec<SocketAddr>,
+    /// The certificate and its key.
+    pub identity: Identity,
+}
 
 /// `trusted_proxies` and `proxy_protocol` of the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -241,6 +253,9 @@ pub struct Stream {
     pub fallback: Option<Fallback>,
     /// What becomes of its players when it is full.
     pub when_full: WhenFull,
+    /// Whether players that came by https may be sent to plain http: where they must, since none of
+    /// its servers has an https URL, or where those that have one are full.
+    pub leaves_tls: bool,
 }
 
 /// A path on a server.
@@ -278,6 +293,30 @@ impl Server {
     /// Whether players that come by https can stay with it.
     pub fn speaks_tls(&self) -> bool {
         self.url.scheme() == "https"
+    }
+}
+
+impl Fallback {
+    /// Whether players that come by https stay with it there, as far as it is known here: another
+    /// stream has its own rule.
+    fn keeps_tls(&self) -> bool {
+        match self {
+            Self::Stream(_) => true,
+            Self::Url(url) => url.as_bytes().starts_with(b"https:"),
+        }
+    }
+}
+
+impl Stream {
+    /// Whether players that came by https are not sent to this server.
+    pub fn keeps_https_from(&self, server: &Server) -> bool {
+        !self.leaves_tls && !server.speaks_tls()
+    }
+
+    /// Where a listener goes when no mount is present: one who came by https not to plain http,
+    /// unless the stream says so.
+    pub fn fallback_for(&self, https: bool) -> Option<&Fallback> {
+        self.fallback.as_ref().filter(|next| !https || self.leaves_tls || next.keeps_tls())
     }
 }
 

@@ -31,3 +31,4 @@ mod reload;
 mod slots;
 mod statistics;
 mod support;
+mod tls;

@@ -8,7 +8,7 @@ use url::Url;
 use crate::config::findings::Findings;
 use crate::config::source::{At, Span};
 use crate::config::suggest::{did_you_mean, shown};
-use crate::config::{self, Config, Mounts};
+use crate::config::{self, Config, HttpsToHttp, Mounts};
 use crate::fleet::compile::settings;
 use crate::fleet::{
     Fallback, Mount, Server, ServerId, ServerState, Stream, StreamId, WhenFull, address,
@@ -48,7 +48,8 @@ pub(super) fn streams(
     for ((item, mounts), fallback) in items.iter().zip(mounts).zip(fallbacks) {
         let path = item.path.clone().unwrap_or_default();
         let when_full = settings::when_full(item, &config.balance);
-        streams.push(Stream { path, mounts, fallback, when_full });
+        let leaves_tls = linker.leaves_tls(item, &mounts);
+        streams.push(Stream { path, mounts, fallback, when_full, leaves_tls });
     }
     let warnings = linker.warnings(&streams, findings);
     let paths = linker.paths.into_iter().map(|(path, claim)| (path, claim.value)).collect();
@@ -158,6 +159,19 @@ impl Linker<'_> {
             weight: weight.map_or(1, |weight| weight.value),
             tier: tier.map_or(0, |tier| tier.value),
         })
+    }
+
+    /// Whether players that came by https may be sent to plain http. What state a server is in
+    /// changes nothing: that one is being mended is no reason to send listeners in the clear.
+    fn leaves_tls(&self, stream: &config::Stream, mounts: &[Mount]) -> bool {
+        let server = |mount: &Mount| self.servers.get(mount.server).and_then(Option::as_ref);
+        match stream.https_to_http.map(|rule| rule.value) {
+            Some(HttpsToHttp::Never) => false,
+            Some(HttpsToHttp::WhenFull) => true,
+            Some(HttpsToHttp::NoHttpsRelay) | None => {
+                !mounts.iter().filter_map(server).any(Server::speaks_tls)
+            }
+        }
     }
 
     fn fallback(&self, stream: &config::Stream, findings: &mut Findings) -> Option<Fallback> {

@@ -12,7 +12,6 @@ pub(super) fn refuse(config: &Config, findings: &mut Findings) {
             findings.problem(span, format!("{what} is not supported yet"), help);
         }
     };
-    refuse(config.tls, "`tls`", "remove it, and let a proxy in front speak TLS");
     refuse(config.cluster, "`cluster`", "remove it, and run one balancer");
     for stream in &config.streams.items {
         for path in std::iter::once(&stream.name).chain(&stream.aliases) {
