@@ -22,7 +22,7 @@ use crate::logs::AccessLog;
 use crate::poller;
 use crate::redirect::Redirector;
 use crate::reload::{Loaded, ReloadHandle, Reloader};
-use crate::server::{self, Connections, Descriptors};
+use crate::server::{self, Connections, Descriptors, Speech};
 use crate::state::{Snapshot, State};
 
 /// A balancer whose ports are taken, not yet running.
@@ -32,6 +32,7 @@ pub struct App {
     reloader: Reloader,
     reload: ReloadHandle,
     public: Vec<std::net::TcpListener>,
+    tls: Vec<std::net::TcpListener>,
     admin: std::net::TcpListener,
     log: Option<AccessLog>,
     descriptors: Descriptors,
@@ -74,6 +75,8 @@ impl App {
         };
         let public = fleet.listen.iter().map(|address| take("listen", *address));
         let public = public.collect::<Result<_, _>>()?;
+        let tls = fleet.tls.iter().flat_map(|tls| &tls.listen);
+        let tls = tls.map(|address| take("tls.listen", *address)).collect::<Result<_, _>>()?;
         let admin = take("admin", fleet.admin)?;
         for warning in &fleet.warnings {
             warn!("{warning}");
@@ -100,7 +103,7 @@ impl App {
             reloads.watching = true;
         });
         let (reloader, reload) = Reloader::new(path, Arc::clone(&state), loaded.trace);
-        Ok(Self { state, reloader, reload, public, admin, log: None, descriptors })
+        Ok(Self { state, reloader, reload, public, tls, admin, log: None, descriptors })
     }
 
     /// Has each request of players written down, if there is a log for it.
@@ -112,6 +115,11 @@ impl App {
     /// The addresses players are served on; the ports that were got where 0 was asked for.
     pub fn public_addresses(&self) -> Vec<SocketAddr> {
         self.public.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
+    /// The addresses players are served on by https.
+    pub fn tls_addresses(&self) -> Vec<SocketAddr> {
+        self.tls.iter().filter_map(|listener| listener.local_addr().ok()).collect()
     }
 
     /// The address operators are served on.
@@ -142,17 +150,20 @@ impl App {
         let mut serving = JoinSet::new();
         let mut working = JoinSet::new();
 
-        for listener in self.public {
+        let plain = self.public.into_iter().map(|listener| (listener, Speech::Plain));
+        let tls = self.tls.into_iter().map(|listener| (listener, Speech::Tls));
+        for (listener, speech) in plain.chain(tls) {
             let service = Redirector::new(Arc::clone(&self.state), self.descriptors);
             let service = Arc::new(service.with_access_log(self.log.clone()));
-            let task =
-                serve(listener, service, Arc::clone(&players), leaving.clone(), PLAYERS_DRAIN);
+            let (players, leaving) = (Arc::clone(&players), leaving.clone());
+            let task = serve(listener, speech, service, players, leaving, PLAYERS_DRAIN);
             serving.spawn_on(named("public port", task), &runtimes.public);
         }
         let admin =
             Admin::new(Arc::clone(&self.state), Arc::clone(&players), self.reload, leaving.clone());
+        let (admin, at_the_end) = (Arc::new(admin), done.clone());
         let task =
-            serve(self.admin, Arc::new(admin), Arc::default(), done.clone(), OPERATORS_DRAIN);
+            serve(self.admin, Speech::Plain, admin, Arc::default(), at_the_end, OPERATORS_DRAIN);
         working.spawn_on(named("admin port", task), &runtimes.control);
         let task = poller::run(Arc::clone(&self.state), done.clone());
         working.spawn_on(named("poller", task), &runtimes.control);
@@ -183,13 +194,16 @@ impl App {
 /// Serves one port. A listener that tokio refuses ends the task, and so the program.
 async fn serve(
     listener: std::net::TcpListener,
+    speech: Speech,
     service: Arc<impl server::Service>,
     connections: Arc<Connections>,
     stop: CancellationToken,
     drain_limit: Duration,
 ) {
     match TcpListener::from_std(listener) {
-        Ok(listener) => server::serve(listener, service, connections, stop, drain_limit).await,
+        Ok(listener) => {
+            server::serve(listener, speech, service, connections, stop, drain_limit).await;
+        }
         Err(error) => error!(%error, "cannot serve a port that was taken"),
     }
 }

@@ -38,8 +38,7 @@ pub(crate) struct Config {
     pub(crate) admin_token_file: Option<At<PathBuf>>,
     pub(crate) public_url: Option<At<Url>>,
     pub(crate) streamlist: Option<At<bool>>,
-    /// The key; nothing is done with it yet.
-    pub(crate) tls: Option<Span>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) trusted_proxies: Option<Vec<At<Network>>>,
     /// Also where they could not be read.
     pub(crate) trusted_proxies_are_written: bool,
@@ -61,6 +60,18 @@ pub(crate) struct Section<T> {
     pub(crate) key: Option<Span>,
     /// In the order of the files, each name once.
     pub(crate) items: Vec<T>,
+}
+
+/// `tls:`
+#[derive(Debug)]
+pub(crate) struct Tls {
+    /// Where the section begins.
+    pub(crate) key: Span,
+    pub(crate) listen: Option<Vec<At<SocketAddr>>>,
+    /// The file as written.
+    pub(crate) certificate: Option<At<PathBuf>>,
+    /// The file as written.
+    pub(crate) private_key: Option<At<PathBuf>>,
 }
 
 /// `poll:`
@@ -218,6 +229,15 @@ pub(crate) struct Stream {
     pub(crate) fallback: Option<At<Fallback>>,
     pub(crate) when_full: Option<At<WhenFull>>,
     pub(crate) wait: Option<At<Duration>>,
+    pub(crate) https_to_http: Option<At<HttpsToHttp>>,
+}
+
+/// `https_to_http` of a stream
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HttpsToHttp {
+    Never,
+    NoHttpsRelay,
+    WhenFull,
 }
 
 /// Which servers carry a stream

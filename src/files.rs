@@ -12,7 +12,9 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use crate::clock;
 use crate::config::source::{MAX_BYTES, Sources};
 use crate::country::Database;
 use crate::fleet::compile::Outside;
@@ -46,6 +48,10 @@ impl Outside for Disk {
 
     fn database(&self, path: &Path) -> io::Result<Arc<Database>> {
         Opened::new(path, &[]).database()
+    }
+
+    fn now(&self) -> Option<SystemTime> {
+        Some(clock::now())
     }
 }
 

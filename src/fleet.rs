@@ -21,6 +21,7 @@ use url::Url;
 use crate::affinity::Key;
 use crate::country::Database;
 use crate::network::Networks;
+use crate::tls::Identity;
 
 pub use clients::{Clients, Family};
 
@@ -33,6 +34,8 @@ pub struct Fleet {
     pub listen: Vec<SocketAddr>,
     /// Where operators are served.
     pub admin: SocketAddr,
+    /// How players are served by https.
+    pub tls: Option<Tls>,
     /// The bearer token that `POST` needs from other hosts; without one, only loopback may post.
     pub admin_token: Option<SecretString>,
     /// Where players reach us, no trailing slash in its path; `None`: they know.
@@ -66,6 +69,15 @@ pub type ServerId = usize;
 
 /// A stream's place in [`Fleet::streams`].
 pub type StreamId = usize;
+
+/// `tls:` of the configuration.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// Where players are served by https.
+    pub listen: Vec<SocketAddr>,
+    /// The certificate and its key.
+    pub identity: Identity,
+}
 
 /// `trusted_proxies` and `proxy_protocol` of the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -250,6 +262,9 @@ pub struct Stream {
     pub fallback: Option<Fallback>,
     /// What becomes of its players when it is full.
     pub when_full: WhenFull,
+    /// Whether players that came by https may be sent to plain http: where they must, since none of
+    /// its servers has an https URL, or where those that have one are full.
+    pub leaves_tls: bool,
     /// How it came to be.
     pub origin: Origin,
 }
@@ -303,6 +318,17 @@ impl Server {
     }
 }
 
+impl Fallback {
+    /// Whether players that come by https stay with it there, as far as it is known here: another
+    /// stream has its own rule.
+    fn keeps_tls(&self) -> bool {
+        match self {
+            Self::Stream(_) => true,
+            Self::Url(url) => url.as_bytes().starts_with(b"https:"),
+        }
+    }
+}
+
 impl Stream {
     /// Whether it is the entry of a pattern.
     pub fn is_pattern(&self) -> bool {
@@ -312,6 +338,17 @@ impl Stream {
     /// Whether it was found under a pattern.
     pub fn is_found(&self) -> bool {
         matches!(self.origin, Origin::Found(_))
+    }
+
+    /// Whether players that came by https are not sent to this server.
+    pub fn keeps_https_from(&self, server: &Server) -> bool {
+        !self.leaves_tls && !server.speaks_tls()
+    }
+
+    /// Where a listener goes when no mount is present: one who came by https not to plain http,
+    /// unless the stream says so.
+    pub fn fallback_for(&self, https: bool) -> Option<&Fallback> {
+        self.fallback.as_ref().filter(|next| !https || self.leaves_tls || next.keeps_tls())
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Peer {
     /// The socket's address, or the one that a trusted proxy told for the connection. IPv4 is
     /// never mapped to IPv6.
     pub address: SocketAddr,
-    /// Whether a trusted proxy told that it speaks TLS.
+    /// Whether it speaks TLS: with us, or with a trusted proxy that told so.
     pub https: bool,
     /// Whether this is the address of who sends the requests. A proxy may open a connection for
     /// somebody whose address it cannot tell; then `address` is the proxy's, and what is in the
@@ -44,6 +44,12 @@ impl Peer {
     pub fn of_socket(address: SocketAddr) -> Self {
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         Self { address, https: false, speaks_for_itself: true }
+    }
+
+    /// The same, which speaks TLS with us.
+    #[must_use]
+    pub fn by_tls(self) -> Self {
+        Self { https: true, ..self }
     }
 
     /// Who it is by the word of a proxy that it turned out to be.

@@ -19,6 +19,7 @@ pub mod affinity;
 pub mod country;
 pub mod network;
 pub mod problem;
+pub mod tls;
 
 pub mod config;
 pub mod files;

@@ -139,6 +139,9 @@ fn serve(
         for address in app.public_addresses() {
             info!("players are served on http://{address}");
         }
+        for address in app.tls_addresses() {
+            info!("players are served on https://{address}");
+        }
         if let Some(address) = app.admin_address() {
             info!("status and metrics are on http://{address}");
         }

@@ -92,6 +92,10 @@ const GAUGES: &[(&str, &str)] = &[
     ("config_info", "Always 1; the label is the SHA-256 of the configuration in force."),
     ("config_watch_active", "Whether changes of the configuration are noticed at once."),
     ("config_restart_required", "Whether the configuration changes what only a restart applies."),
+    (
+        "tls_certificate_expiry_timestamp_seconds",
+        "Time when the certificate in force expires, in seconds since 1970.",
+    ),
     ("panic_mode", "Whether some stream's players are sent where nothing is known for certain."),
     ("network_hold", "Whether our own network is taken to be at fault, since most relays fail."),
     ("connections", "Connections of players."),
@@ -141,6 +145,7 @@ impl Sheet {
             ("max_connections", &state.totals.shed_max_connections),
             ("per_client", &state.totals.shed_per_client),
             ("proxy_header", &state.totals.shed_proxy_header),
+            ("tls_handshake", &state.totals.shed_tls_handshake),
         ] {
             self.counter("shed_total", &[("reason", reason)], shed.get());
         }
@@ -162,6 +167,10 @@ impl Sheet {
         self.gauge("config_watch_active", &[], flag(reloads.watching));
         let restart = !reloads.restart_required.is_empty();
         self.gauge("config_restart_required", &[], flag(restart));
+        if let Some(tls) = &snapshot.fleet.tls {
+            let expiry = tls.identity.expiry().as_secs_f64();
+            self.gauge("tls_certificate_expiry_timestamp_seconds", &[], expiry);
+        }
         let (version, rustc) = (env!("CARGO_PKG_VERSION"), env!("RUSTC_VERSION"));
         self.gauge("build_info", &[("version", version), ("rustc", rustc)], 1.0);
     }

@@ -32,6 +32,8 @@ pub enum Refusal {
     ForOthers,
     /// No relay answers.
     Unreachable,
+    /// It came by https, and no relay answers that is reached by that.
+    Insecure,
     /// No relay that answers has the mount.
     Offline,
     /// Every mount that is present is full.
@@ -58,6 +60,7 @@ impl fmt::Display for Refusal {
             Self::Full => "full",
             Self::Offline => "offline",
             Self::Unreachable | Self::ForOthers | Self::OnlyBy(_) => "unreachable",
+            Self::Insecure => "unreachable by https",
         })
     }
 }

@@ -21,6 +21,8 @@ use crate::player::{Client, Refusal};
 pub struct Queue {
     /// How many wait, without a lock for those who only want to know whether anybody does.
     waiting: AtomicUsize,
+    /// How many of them came by plain http.
+    plain: AtomicUsize,
     tickets: Mutex<VecDeque<Ticket>>,
 }
 
@@ -52,7 +54,10 @@ pub struct Place {
 
 /// Counts somebody who waits, until dropped.
 #[derive(Debug)]
-struct Counted(Arc<Queue>);
+struct Counted {
+    queue: Arc<Queue>,
+    https: bool,
+}
 
 impl Queue {
     /// How many wait.
@@ -60,13 +65,19 @@ impl Queue {
         self.waiting.load(Relaxed)
     }
 
+    /// Whether somebody waits whom `client` would overtake. Where those who came by https stay with
+    /// it (`https_apart`), they wait for fewer relays, and nobody who came by plain http for them.
+    pub fn is_before(&self, client: Client, https_apart: bool) -> bool {
+        let counts = if https_apart && !client.https { &self.plain } else { &self.waiting };
+        counts.load(Relaxed) > 0
+    }
+
     /// Queues up. `None` if `most` wait already.
     pub fn enter(self: &Arc<Self>, client: Client, most: usize) -> Option<Place> {
         if self.waiting() >= most {
             return None;
         }
-        self.waiting.fetch_add(1, Relaxed);
-        let counted = Counted(Arc::clone(self));
+        let counted = Counted::new(Arc::clone(self), client.https);
         let (sender, call) = oneshot::channel();
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
         tickets.push_back(Ticket { client, call: sender });
@@ -125,9 +136,18 @@ impl Place {
     }
 }
 
+impl Counted {
+    fn new(queue: Arc<Queue>, https: bool) -> Self {
+        queue.waiting.fetch_add(1, Relaxed);
+        queue.plain.fetch_add(usize::from(!https), Relaxed);
+        Self { queue, https }
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Relaxed);
+        self.queue.waiting.fetch_sub(1, Relaxed);
+        self.queue.plain.fetch_sub(usize::from(!self.https), Relaxed);
     }
 }
 
@@ -210,6 +230,20 @@ mod tests {
         drop(queue.enter(Client::ANY, 9));
         assert_eq!(queue.waiting(), 0);
         queue.serve(|_| None, |_| panic!("a slot for nobody"));
+    }
+
+    #[test]
+    fn nobody_overtakes_those_who_wait_for_the_same() {
+        let queue = Arc::new(Queue::default());
+        let by = |https| Client { https, ..Client::ANY };
+        let _by_https = queue.enter(by(true), 9).unwrap();
+        assert!(queue.is_before(by(true), true));
+        assert!(!queue.is_before(by(false), true));
+        assert!(queue.is_before(by(false), false));
+        let by_http = queue.enter(by(false), 9).unwrap();
+        assert!(queue.is_before(by(false), true));
+        drop(by_http);
+        assert!(!queue.is_before(by(false), true));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
+use rustls::ServerConfig;
 
 use crate::clock;
 use crate::counters::{Outcome, Outcomes};
@@ -105,6 +106,14 @@ impl Service for Redirector {
             Shed::MaxConnections => totals.shed_max_connections.increment(),
             Shed::PerClient => totals.shed_per_client.increment(),
         }
+    }
+
+    fn tls(&self) -> Option<Arc<ServerConfig>> {
+        self.state.load().fleet.tls.as_ref().map(|tls| tls.identity.terms())
+    }
+
+    fn without_handshake(&self) {
+        self.state.totals.shed_tls_handshake.increment();
     }
 
     /// A proxy on this machine, or one that is trusted, speaks for everybody who comes through it;
@@ -212,7 +221,8 @@ fn decide(
     }
     // A player that only wants to know takes no slot.
     let take = head.method == Method::GET;
-    if take && snapshot.queue(stream).is_some_and(|queue| queue.waiting() > 0) {
+    let https_apart = snapshot.fleet.streams.get(stream).is_some_and(|s| !s.leaves_tls);
+    if take && snapshot.queue(stream).is_some_and(|q| q.is_before(ask.client, https_apart)) {
         // Nobody overtakes those who wait.
         if let Some(guest) = Guest::enter(snapshot, stream, &ask) {
             return Step::Waits(guest);
@@ -355,6 +365,8 @@ fn refused(refusal: Refusal) -> Outcome {
         Refusal::Full => Outcome::Full,
         Refusal::Offline => Outcome::Offline,
         // To this player none can be reached.
-        Refusal::Unreachable | Refusal::ForOthers | Refusal::OnlyBy(_) => Outcome::Unreachable,
+        Refusal::Unreachable | Refusal::Insecure | Refusal::ForOthers | Refusal::OnlyBy(_) => {
+            Outcome::Unreachable
+        }
     }
 }

@@ -38,12 +38,20 @@ pub struct Reloader {
     path: PathBuf,
     state: Arc<State>,
     /// The addresses that were taken at start.
-    bound: (Vec<SocketAddr>, SocketAddr),
+    bound: Bound,
     /// What the configuration in force was made of.
     in_force: Trace,
     /// What the configuration was made of that was refused last.
     refused: Option<Trace>,
     requests: mpsc::Receiver<oneshot::Sender<Outcome>>,
+}
+
+/// Addresses that take effect at a start alone.
+#[derive(Debug)]
+struct Bound {
+    listen: Vec<SocketAddr>,
+    tls_listen: Vec<SocketAddr>,
+    admin: SocketAddr,
 }
 
 /// Asks for a reload.
@@ -124,12 +132,22 @@ impl ReloadHandle {
     }
 }
 
+impl Bound {
+    fn of(fleet: &Fleet) -> Self {
+        Self {
+            listen: fleet.listen.clone(),
+            tls_listen: fleet.tls.as_ref().map(|tls| tls.listen.clone()).unwrap_or_default(),
+            admin: fleet.admin,
+        }
+    }
+}
+
 impl Reloader {
     /// Follows the configuration at `path`, whose contents at `in_force` made what `state` holds.
     pub fn new(path: PathBuf, state: Arc<State>, in_force: Trace) -> (Self, ReloadHandle) {
         let (sender, requests) = mpsc::channel(16);
         let snapshot = state.load_full();
-        let bound = (snapshot.fleet.listen.clone(), snapshot.fleet.admin);
+        let bound = Bound::of(&snapshot.fleet);
         let reloader = Self { path, state, bound, in_force, refused: None, requests };
         (reloader, ReloadHandle(sender))
     }
@@ -245,7 +263,7 @@ impl Reloader {
     }
 
     /// Puts a good configuration in force.
-    fn apply(&mut self, loaded: Loaded) -> Changes {
+    fn apply(&mut self, mut loaded: Loaded) -> Changes {
         let before = self.state.load();
         let changes = Changes::between(&before.fleet, &loaded.fleet);
         let restart_required = self.restart_required(&loaded.fleet);
@@ -258,6 +276,10 @@ impl Reloader {
         }
         info!(sha256 = %loaded.digest, "configuration reloaded: {}", changes.in_one_line());
         self.in_force = loaded.trace;
+        if loaded.fleet.tls.is_none() {
+            // Its port is open until the restart that this needs, and goes on serving.
+            loaded.fleet.tls.clone_from(&before.fleet.tls);
+        }
         self.refused = None;
         self.state.replace(loaded.fleet, loaded.digest);
         self.state.totals.reloads_ok.increment();
@@ -270,10 +292,11 @@ impl Reloader {
     }
 
     fn restart_required(&self, next: &Fleet) -> Vec<&'static str> {
-        let (listen, admin) = &self.bound;
-        let listen = (next.listen != *listen).then_some("listen");
-        let admin = (next.admin != *admin).then_some("admin");
-        listen.into_iter().chain(admin).collect()
+        let (bound, next) = (&self.bound, Bound::of(next));
+        let listen = (next.listen != bound.listen).then_some("listen");
+        let tls = (next.tls_listen != bound.tls_listen).then_some("tls.listen");
+        let admin = (next.admin != bound.admin).then_some("admin");
+        listen.into_iter().chain(tls).chain(admin).collect()
     }
 
     /// Everything that the configuration in force and the refused one are made of.

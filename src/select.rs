@@ -56,8 +56,8 @@ pub struct Candidate {
 pub struct Rank {
     /// Whether it is full, and would be given one more than its limit.
     pub beyond_limit: bool,
-    /// Whether the player came by https and would be sent to plain http: a browser does not play
-    /// that within a page, and what stands in the query could be read on the way.
+    /// Whether the player came by https and would be sent to plain http: within a page no script may
+    /// read that, and what stands in the query could be read on the way.
     pub leaves_tls: bool,
     /// How much is known.
     pub trust: Trust,
@@ -115,6 +115,9 @@ pub enum Reason {
     Guessed,
     /// It has no free slot.
     Full,
+    /// Its server is reached by plain http, the player came by https, and the stream says that it
+    /// stays with it.
+    PlainHttp,
 }
 
 /// What becomes of a listener.
@@ -141,7 +144,7 @@ pub fn assign<'a>(
     rng: &mut fastrand::Rng,
     take: bool,
 ) -> Decision<'a> {
-    let found = with_fallbacks(snapshot, stream, |at, when_full| {
+    let found = with_fallbacks(snapshot, stream, client, |at, when_full| {
         let mount = assign_here(snapshot, at, client, when_full, now, rng, take)?;
         Ok((at, mount))
     });
@@ -164,6 +167,7 @@ pub fn assign<'a>(
 fn with_fallbacks<M>(
     snapshot: &Snapshot,
     stream: StreamId,
+    client: Client,
     mut here: impl FnMut(StreamId, WhenFull) -> Result<M, Refusal>,
 ) -> Decision<'_, M> {
     let when_full = when_full(snapshot, stream);
@@ -177,7 +181,8 @@ fn with_fallbacks<M>(
         };
         was_full |= refusal == Refusal::Full;
         let leads_on = refusal != Refusal::Full || when_full == WhenFull::Fallback;
-        let fallback = snapshot.fleet.streams.get(at).and_then(|s| s.fallback.as_ref());
+        let stream = snapshot.fleet.streams.get(at);
+        let fallback = stream.and_then(|stream| stream.fallback_for(client.https));
         match fallback.filter(|_| leads_on) {
             // A player that a slot would have helped is told so, whatever its fallback lacked.
             None if was_full => return Decision::Refused(Refusal::Full),
@@ -308,9 +313,16 @@ fn judged(
     when_full: WhenFull,
     now: Moment,
 ) -> impl Iterator<Item = Verdict> {
+    let config = snapshot.fleet.streams.get(stream);
     let mounts = snapshot.mounts(stream).enumerate();
-    let mut verdicts: SmallVec<[Verdict; 16]> =
-        mounts.map(|(at, mount)| judge(snapshot, at, &mount, client, when_full, now)).collect();
+    let verdicts = mounts.map(|(at, mount)| {
+        // First of all: what such a mount is good for is nothing to this player.
+        if client.https && config.is_some_and(|stream| stream.keeps_https_from(mount.server)) {
+            return Verdict::Passed(Reason::PlainHttp);
+        }
+        judge(snapshot, at, &mount, client, when_full, now)
+    });
+    let mut verdicts: SmallVec<[Verdict; 16]> = verdicts.collect();
     preference::temper(&mut verdicts);
     verdicts.into_iter()
 }
@@ -511,6 +523,7 @@ fn heavier(refusal: Option<Refusal>, reason: Reason) -> Refusal {
     let this = match reason {
         Reason::Full | Reason::Draining => Refusal::Full,
         Reason::Absent | Reason::Disabled => Refusal::Offline,
+        Reason::PlainHttp => Refusal::Insecure,
         Reason::Refusing | Reason::Down | Reason::Guessed => Refusal::Unreachable,
         Reason::ForOthers => Refusal::ForOthers,
         Reason::OnlyBy(family) => Refusal::OnlyBy(family),
@@ -531,6 +544,7 @@ impl fmt::Display for Reason {
             Self::Absent => "its relay does not have it",
             Self::Guessed => "nothing is known: it gets few at a time",
             Self::Full => "full",
+            Self::PlainHttp => "plain http: not for players that came by https",
         })
     }
 }

@@ -8,6 +8,7 @@
 mod closing;
 mod connections;
 mod descriptors;
+mod handshake;
 mod head;
 mod proxied;
 mod status_line;
@@ -28,6 +29,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -61,6 +63,15 @@ pub trait Service: Send + Sync + 'static {
     /// Learns of a connection that was closed because it did not begin so.
     fn without_proxy_header(&self) {}
 
+    /// What is spoken on a port for TLS; asked for each connection. `None`: there is nothing to
+    /// prove ourselves with, and the connection is closed.
+    fn tls(&self) -> Option<Arc<ServerConfig>> {
+        None
+    }
+
+    /// Learns of a connection that was closed because its handshake failed.
+    fn without_handshake(&self) {}
+
     /// Learns of a request that was not HTTP and has been answered 400, 414 or 431.
     fn malformed(&self);
 
@@ -69,6 +80,15 @@ pub trait Service: Send + Sync + 'static {
 
     /// What `peer` may take now; asked for each connection.
     fn bounds(&self, peer: IpAddr) -> Bounds;
+}
+
+/// What is spoken on a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speech {
+    /// HTTP.
+    Plain,
+    /// HTTP over TLS.
+    Tls,
 }
 
 /// What a peer may take of a port.
@@ -129,6 +149,7 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 /// Serves one port until `stop`, then lets requests under way end, within `drain_limit`.
 pub async fn serve(
     listener: TcpListener,
+    speech: Speech,
     service: Arc<impl Service>,
     connections: Arc<Connections>,
     stop: CancellationToken,
@@ -145,7 +166,10 @@ pub async fn serve(
             Ok(guard) => guard,
             Err(why) => {
                 service.shed(why);
-                turn_away(&stream);
+                // For a word by TLS a handshake would have to be made.
+                if speech == Speech::Plain {
+                    turn_away(&stream);
+                }
                 match why {
                     Shed::MaxConnections if too_many.is_due() => warn!(
                         connections = bounds.max_connections,
@@ -174,7 +198,16 @@ pub async fn serve(
                 let mut stream = stream;
                 let greeting = proxied::greet(&mut stream, peer, &*service, limit, &stop);
                 let Some(peer) = greeting.await else { return };
-                converse(stream, peer, &*service, limit, &connections, &stop).await;
+                if speech == Speech::Plain {
+                    return converse(stream, peer, &*service, limit, &connections, &stop).await;
+                }
+                // What TLS needs is kept apart: else connections without it took as much room.
+                let by_tls = Box::pin(async {
+                    let shaking = handshake::shake(stream, peer, &*service, limit, &stop);
+                    let Some(stream) = shaking.await else { return };
+                    converse(stream, peer.by_tls(), &*service, limit, &connections, &stop).await;
+                });
+                by_tls.await;
             };
             tokio::select! {
                 () = serving => {}

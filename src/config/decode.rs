@@ -1,6 +1,7 @@
 //! The tree of nodes into the types that mirror the file: everything but the streams.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 use secrecy::SecretString;
 
@@ -11,7 +12,7 @@ use crate::config::suggest::shown;
 use crate::config::yaml::{Kind, Node, Value};
 use crate::config::{
     Balance, Clients, Config, Family, Headroom, Limits, Panic, Password, Policy, Poll, Section,
-    Server, State, Stats, StatsSource, WhenFull, streams, urls, values,
+    Server, State, Stats, StatsSource, Tls, WhenFull, streams, urls, values,
 };
 use crate::country::{Country, NotACountry};
 use crate::network::Network;
@@ -32,7 +33,7 @@ pub(super) fn config(files: &[(Span, Node)], findings: &mut Findings) -> Option<
         admin_token_file: fields.read("admin_token_file", findings, values::file),
         public_url: fields.read("public_url", findings, urls::public_url),
         streamlist: fields.read("streamlist", findings, values::boolean),
-        tls: unbuilt(&mut fields, "tls", findings, tls),
+        tls: tls(&mut fields, findings),
         trusted_proxies: fields.read("trusted_proxies", findings, networks).map(|at| at.value),
         trusted_proxies_are_written: fields.has("trusted_proxies"),
         proxy_protocol: fields.read("proxy_protocol", findings, values::boolean),
@@ -296,13 +297,35 @@ fn secret(entry: &Entry<'_>, findings: &mut Findings) -> Option<At<SecretString>
     None
 }
 
-fn tls(entry: &Entry<'_>, findings: &mut Findings) {
-    let Some(mut fields) = Fields::open(entry, findings) else { return };
-    fields.read("listen", findings, values::address);
-    for key in ["certificate", "key"] {
-        fields.read(key, findings, values::file);
+fn tls(top: &mut Fields<'_>, findings: &mut Findings) -> Option<Tls> {
+    let entry = top.take("tls", findings)?;
+    let mut fields = Fields::open(&entry, findings)?;
+    for (key, example) in [("certificate", "tls.crt"), ("key", "tls.key")] {
+        if !fields.has(key) {
+            let message = format!("`{}` is missing", fields.path(key));
+            let help = format!("add the path of a PEM file: `{key}: /etc/balancer/{example}`");
+            findings.problem(entry.key, message, help);
+        }
     }
+    let tls = Tls {
+        key: entry.key,
+        listen: fields.read("listen", findings, values::addresses).map(|listen| listen.value),
+        certificate: fields.read("certificate", findings, pem_file),
+        private_key: fields.read("key", findings, pem_file),
+    };
     fields.finish(findings);
+    Some(tls)
+}
+
+/// The path of a file with PEM in it; the PEM itself is not quoted.
+fn pem_file(entry: &Entry<'_>, findings: &mut Findings) -> Option<PathBuf> {
+    if matches!(&entry.node.value, Value::Scalar(scalar) if scalar.text.contains("-----BEGIN")) {
+        findings.hide(entry.node.span);
+        let message = format!("`{}` is PEM itself, and not the path of a file", entry.name);
+        findings.secret_problem(entry.node.span, message, "put it into a file, and name the file");
+        return None;
+    }
+    values::file(entry, findings)
 }
 
 fn cluster(entry: &Entry<'_>, findings: &mut Findings) {

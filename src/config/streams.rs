@@ -8,7 +8,7 @@ use crate::config::findings::Findings;
 use crate::config::source::{At, Span};
 use crate::config::suggest::shown;
 use crate::config::yaml::Value;
-use crate::config::{Fallback, Mount, Mounts, Stream, WhenFull, urls, values};
+use crate::config::{Fallback, HttpsToHttp, Mount, Mounts, Stream, WhenFull, urls, values};
 
 /// Streams that one pattern may have; more would be a mistake, or somebody's attack.
 const STREAMS: RangeInclusive<u64> = 1..=10_000;
@@ -29,6 +29,7 @@ pub(super) fn stream(name: At<String>, entry: &Entry<'_>, findings: &mut Finding
         fallback: None,
         when_full: None,
         wait: None,
+        https_to_http: None,
     };
     match &entry.node.value {
         Value::Null => {}
@@ -76,6 +77,7 @@ fn stream_fields(stream: &mut Stream, fields: &mut Fields<'_>, findings: &mut Fi
         findings.problem(span, message, "remove it; a pattern is a path such as /talks/*");
     }
     stream.fallback = fields.read("fallback", findings, fallback);
+    stream.https_to_http = fields.read("https_to_http", findings, https_to_http);
     stream.when_full = fields.read("when_full", findings, when_full);
     stream.wait = fields.read("wait", findings, values::duration);
     if let Some(At { value: WhenFull::Fallback, span }) = stream.when_full
@@ -204,6 +206,15 @@ fn mount(server: At<String>, entry: &Entry<'_>, findings: &mut Findings) -> Moun
         }
     }
     mount
+}
+
+fn https_to_http(entry: &Entry<'_>, findings: &mut Findings) -> Option<HttpsToHttp> {
+    let choices = [
+        ("never", HttpsToHttp::Never),
+        ("no_https_relay", HttpsToHttp::NoHttpsRelay),
+        ("when_full", HttpsToHttp::WhenFull),
+    ];
+    values::choice(entry, &choices, findings)
 }
 
 fn fallback(entry: &Entry<'_>, findings: &mut Findings) -> Option<Fallback> {

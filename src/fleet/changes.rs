@@ -14,6 +14,8 @@ pub struct Changes {
     pub streams: Named,
     /// Whether anything else differs: how relays are polled, how listeners are distributed.
     pub settings: bool,
+    /// Whether the certificate is another one.
+    pub certificate: bool,
 }
 
 /// Names by what happened to them, each list in its configuration's order.
@@ -35,10 +37,13 @@ impl Changes {
             let Fleet { poll, balance, limits, countries, .. } = fleet;
             format!("{:?}", (public, poll, balance, limits, countries))
         };
+        let certificate =
+            |fleet: &Fleet| fleet.tls.as_ref().map(|tls| format!("{:?}", tls.identity));
         Self {
             servers: Named::between(&servers(old), &servers(new)),
             streams: Named::between(&streams(old), &streams(new)),
             settings: settings(old) != settings(new),
+            certificate: certificate(old) != certificate(new),
         }
     }
 
@@ -89,13 +94,16 @@ impl Named {
     }
 }
 
-/// One line each for servers, streams and settings that differ: `+` new, `-` gone, `~` changed.
+/// One line each for servers, streams, settings and the certificate that differ: `+` new, `-` gone, `~` changed.
 impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.servers.fmt_as("servers", f)?;
         self.streams.fmt_as("streams", f)?;
         if self.settings {
             writeln!(f, "settings: ~")?;
+        }
+        if self.certificate {
+            writeln!(f, "certificate: ~")?;
         }
         Ok(())
     }
@@ -131,7 +139,7 @@ fn streams(fleet: &Fleet) -> Vec<(String, String)> {
         let mut paths = paths.remove(&id).unwrap_or_default();
         paths.sort();
         let mounts: Vec<_> = mounts.collect();
-        let terms = (fallback, stream.when_full, most);
+        let terms = (fallback, stream.when_full, stream.leaves_tls, most);
         (stream.path.clone(), format!("{:?}", (paths, mounts, terms)))
     };
     let named = fleet.streams.iter().map(|stream| &**stream).enumerate();

@@ -6,11 +6,13 @@ mod secrets;
 mod servers;
 mod settings;
 mod streams;
+mod tls;
 mod unbuilt;
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::config::findings::Findings;
 use crate::config::source::Sources;
@@ -25,12 +27,17 @@ pub trait Outside {
     /// The value of an environment variable; `None` if it is not set.
     fn variable(&self, name: &str) -> Option<String>;
 
-    /// The content of a file that holds a secret.
+    /// The content of a file that holds a secret, or a certificate.
     fn secret(&self, path: &Path) -> io::Result<String>;
 
     /// The database of countries in a file; where nothing else is said, there is none.
     fn database(&self, _path: &Path) -> io::Result<Arc<Database>> {
         Err(io::ErrorKind::NotFound.into())
+    }
+
+    /// The time of day, by which certificates expire; `None`: nobody knows.
+    fn now(&self) -> Option<SystemTime> {
+        None
     }
 }
 
@@ -61,6 +68,8 @@ fn fleet(
     let (listen, admin) = settings::addresses(config, findings);
     let admin_token =
         config.admin_token_file.as_ref().and_then(|file| secrets.file(file, findings));
+    let taken = listen.iter().map(|address| ("listen", *address)).chain([("admin", admin)]);
+    let tls = tls::tls(config, &taken.collect::<Vec<_>>(), secrets, findings);
     let proxies = settings::proxies(config, findings);
     let poll = settings::poll(&config.poll, findings);
     let servers = servers::servers(config, secrets, findings);
@@ -70,12 +79,16 @@ fn fleet(
     if !findings.is_empty() {
         return None;
     }
+    let warnings = settings::warnings(config, findings).into_iter();
+    let warnings = warnings.chain(tls::warning(config, tls.as_ref(), secrets, findings));
+    let warnings = warnings.chain(linked.warnings).collect();
     Some(Fleet {
         listen,
         admin,
         admin_token,
         public_url: config.public_url.as_ref().map(|url| url.value.clone()),
         streamlist: config.streamlist.is_some_and(|wanted| wanted.value),
+        tls,
         proxies,
         poll,
         balance: balance?,
@@ -85,6 +98,6 @@ fn fleet(
         streams: linked.streams,
         paths: linked.paths,
         patterns: linked.patterns,
-        warnings: settings::warnings(config, findings).into_iter().chain(linked.warnings).collect(),
+        warnings,
     })
 }

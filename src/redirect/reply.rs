@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE,
-    HeaderValue, LOCATION, RETRY_AFTER, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONNECTION,
+    CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, VARY,
 };
 use http::request::Parts;
 use http::{Method, Response, StatusCode, Version};
@@ -51,6 +51,21 @@ pub(super) struct Document {
 const RETRY_AFTER_SECONDS: std::ops::RangeInclusive<u32> = 5..=15;
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
+/// What a web player may send.
+const ASKED: HeaderValue =
+    HeaderValue::from_static("Icy-MetaData, Range, If-Range, Accept, Content-Type, Cache-Control");
+
+/// What a web player may read.
+const SHOWN: HeaderValue = HeaderValue::from_static(
+    "Retry-After, icy-br, icy-description, icy-genre, icy-metaint, icy-name, icy-pub, icy-url",
+);
+
+/// How a browser asks whether a site of the internet may reach into a private network. Streams are
+/// for everybody.
+const FROM_OUTSIDE: HeaderName = HeaderName::from_static("access-control-request-private-network");
+const ALLOW_FROM_OUTSIDE: HeaderName =
+    HeaderName::from_static("access-control-allow-private-network");
+
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
 impl Reply {
@@ -90,6 +105,8 @@ impl Reply {
                 _ => "text/plain; charset=utf-8",
             };
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+            // Of a redirect nobody is shown anything.
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, SHOWN);
         }
         if request.version == Version::HTTP_10 || has_body(&request.headers) {
             headers.insert(CONNECTION, CLOSE);
@@ -108,9 +125,11 @@ impl Reply {
             }
             Self::Preflight => {
                 headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-                let asked = HeaderValue::from_static("Icy-MetaData, Range, Accept, Content-Type");
-                headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked);
+                headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, ASKED);
                 headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+                if request.headers.contains_key(FROM_OUTSIDE) {
+                    headers.insert(ALLOW_FROM_OUTSIDE, HeaderValue::from_static("true"));
+                }
             }
             Self::BadMethod => {
                 headers.insert(ALLOW, METHODS);
@@ -150,6 +169,10 @@ impl Reply {
                              you came by {came}\n"
                         )
                     }
+                    Refusal::Insecure => format!(
+                        "unreachable: no relay of {path} is reached by https at the moment; by \
+                         plain http there may be one\n"
+                    ),
                 };
                 (StatusCode::SERVICE_UNAVAILABLE, body.into())
             }

@@ -10,6 +10,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
@@ -78,6 +79,10 @@ struct Recorder<'a> {
 impl Outside for Recorder<'_> {
     fn variable(&self, name: &str) -> Option<String> {
         Disk.variable(name)
+    }
+
+    fn now(&self) -> Option<SystemTime> {
+        Disk.now()
     }
 
     fn secret(&self, path: &Path) -> io::Result<String> {

@@ -58,7 +58,11 @@ pub(super) fn preference(server: &Server, client: Client) -> Result<Preference, 
 pub fn admission(snapshot: &Snapshot, stream: StreamId, client: Client) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     let mut chosen = false;
+    let config = snapshot.fleet.streams.get(stream);
     for mount in snapshot.mounts(stream) {
+        let https_only = config.is_some_and(|stream| stream.keeps_https_from(mount.server));
+        chosen |= https_only;
+        (https_only && client.https).hash(&mut hasher);
         let only = mount.server.clients.as_ref().is_some_and(|clients| clients.only);
         chosen |= mount.server.ip.is_some() || only;
         preference(mount.server, client).is_ok().hash(&mut hasher);

@@ -27,7 +27,7 @@ pub fn ranked(
     client: Client,
     now: Moment,
 ) -> Decision<'_, Vec<Offer<'_>>> {
-    with_fallbacks(snapshot, stream, |at, when_full| {
+    with_fallbacks(snapshot, stream, client, |at, when_full| {
         ranked_here(snapshot, at, client, when_full, now)
     })
 }

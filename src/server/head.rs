@@ -97,19 +97,19 @@ impl Fault {
     pub(super) fn answer(self) -> &'static [u8] {
         match self {
             Self::Fragment => {
-                b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\
+                b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nAccess-Control-Allow-Origin: *\r\nContent-Type: text/plain\r\n\
                   Content-Length: 43\r\n\r\nbad request: a request's target has no '#'\n"
             }
             Self::Control => {
-                b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\
+                b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nAccess-Control-Allow-Origin: *\r\nContent-Type: text/plain\r\n\
                   Content-Length: 41\r\n\r\nbad request: a head has no control bytes\n"
             }
             Self::LongLine => {
-                b"HTTP/1.1 414 URI Too Long\r\nConnection: close\r\nContent-Type: text/plain\r\n\
+                b"HTTP/1.1 414 URI Too Long\r\nConnection: close\r\nAccess-Control-Allow-Origin: *\r\nContent-Type: text/plain\r\n\
                   Content-Length: 43\r\n\r\nbad request: the first line exceeds 16 KiB\n"
             }
             Self::Large => {
-                b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n\
+                b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nAccess-Control-Allow-Origin: *\r\n\
                   Content-Type: text/plain\r\nContent-Length: 37\r\n\r\n\
                   bad request: the head exceeds 16 KiB\n"
             }

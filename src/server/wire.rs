@@ -116,6 +116,14 @@ impl<'a, S> Wire<'a, S> {
         }
     }
 
+    /// An answer waits to be taken: until patience ends.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        // It goes on running though some bytes be taken now and then.
+        let patience = self.patience;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        stalled.as_mut().poll(cx).map(|()| io::ErrorKind::TimedOut.into())
+    }
+
     fn refuse(&mut self, fault: Fault) {
         self.fault = Some(fault);
         self.talk.refused.store(true, Relaxed);
@@ -124,11 +132,20 @@ impl<'a, S> Wire<'a, S> {
 }
 
 impl<S: AsyncRead + Unpin> Wire<'_, S> {
+    /// Reads from the stream. One that speaks TLS and is closed without a word about it has ended
+    /// like any other: a head tells itself whether it is whole.
+    fn poll_stream(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match ready!(Pin::new(&mut self.stream).poll_read(cx, buf)) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+            read => Poll::Ready(read),
+        }
+    }
+
     /// Reads what comes next behind what is held.
     fn poll_hold(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut space = [MaybeUninit::uninit(); PIECE];
         let mut piece = ReadBuf::uninit(&mut space);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut piece))?;
+        ready!(self.poll_stream(cx, &mut piece))?;
         if piece.filled().is_empty() {
             self.peer = Peer::Silent;
         }
@@ -139,7 +156,7 @@ impl<S: AsyncRead + Unpin> Wire<'_, S> {
     /// Nothing is held: reads to where hyper wants it, since most heads come whole.
     fn poll_direct(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        ready!(self.poll_stream(cx, buf))?;
         let come = buf.filled().get(before..).unwrap_or_default();
         if come.is_empty() {
             self.peer = Peer::Silent;
@@ -229,17 +246,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<'_, S> {
             this.turn = Turn::Speaking;
             return Poll::Ready(written);
         }
-        // It goes on running though some bytes be taken now and then.
-        let patience = this.patience;
-        let stalled = this.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
-        ready!(stalled.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        this.poll_patience(cx).map(Err)
     }
 
-    /// hyper flushes when it has written all of an answer.
+    /// hyper flushes when it has written all of an answer. By TLS all of it may still be here.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
+        match Pin::new(&mut this.stream).poll_flush(cx) {
+            Poll::Ready(flushed) => flushed?,
+            Poll::Pending => return this.poll_patience(cx).map(Err),
+        }
         if this.turn == Turn::Speaking {
             this.turn = Turn::Peer;
             this.stalled = None;
@@ -255,6 +271,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<'_, S> {
             // As far as the socket takes it at once; nobody waits for whoever sends rubbish.
             let _told = Pin::new(&mut this.stream).poll_write(cx, fault.answer())?;
         }
-        Pin::new(&mut this.stream).poll_shutdown(cx)
+        match Pin::new(&mut this.stream).poll_shutdown(cx) {
+            Poll::Ready(closed) => Poll::Ready(closed),
+            Poll::Pending => this.poll_patience(cx).map(Err),
+        }
     }
 }

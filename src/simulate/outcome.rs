@@ -138,7 +138,7 @@ impl Outcome {
         self.count(stream, |stream| match refusal {
             Refusal::Full => &mut stream.full,
             Refusal::Offline => &mut stream.offline,
-            Refusal::Unreachable | Refusal::ForOthers | Refusal::OnlyBy(_) => {
+            Refusal::Unreachable | Refusal::Insecure | Refusal::ForOthers | Refusal::OnlyBy(_) => {
                 &mut stream.unreachable
             }
         });

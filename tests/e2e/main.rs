@@ -34,5 +34,6 @@ mod slots;
 mod statistics;
 mod support;
 mod table;
+mod tls;
 mod tokens;
 mod waits;

@@ -1,6 +1,7 @@
 //! What the tests are told with: a lab, and the programs that run in it.
 
 pub(crate) mod balancer;
+pub(crate) mod certificate;
 pub(crate) mod doorman;
 pub(crate) mod hls;
 pub(crate) mod icecast;

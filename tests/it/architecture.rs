@@ -18,8 +18,9 @@ const MODULES: &[(&str, &[&str])] = &[
     ("network", &[]),
     ("country", &[]),
     ("affinity", &[]),
+    ("tls", &[]),
     ("config", &["country", "network", "problem"]),
-    ("fleet", &["affinity", "config", "country", "network", "problem"]),
+    ("fleet", &["affinity", "config", "country", "network", "problem", "tls"]),
     ("icecast", &[]),
     ("forwarded", &["network"]),
     // Memory: what is counted, seen and promised.
@@ -36,7 +37,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("discovery", &["fleet", "icecast", "slots", "state"]),
     // The world outside: the time of day, files, sockets. Knows no radio.
     ("clock", &[]),
-    ("files", &["config", "country", "fleet", "problem"]),
+    ("files", &["clock", "config", "country", "fleet", "problem"]),
     ("logs", &["counters"]),
     ("server", &["forwarded"]),
     // What is shown.
@@ -100,13 +101,13 @@ const HOMES: &[(&str, &[&str])] = &[
     ("quick_xml", &["icecast", "redirect"]),
     ("reqwest", &["poller"]),
     ("rustix", &["server"]),
-    ("rustls", &["poller"]),
+    ("rustls", &["poller", "redirect", "server", "tls"]),
     ("sd_notify", &["systemd"]),
-    ("secrecy", &["admin", "config", "fleet", "poller"]),
+    ("secrecy", &["admin", "config", "fleet", "poller", "tls"]),
     ("serde", &["commands", "config", "logs", "redirect", "simulate", "status"]),
     ("serde_json", &["admin", "commands", "icecast", "logs", "problem", "redirect"]),
     ("serde_yaml", &["config"]),
-    ("sha2", &["admin", "config", "files", "reload"]),
+    ("sha2", &["admin", "config", "files", "reload", "tls"]),
     ("siphasher", &["affinity"]),
     ("smallvec", &["select"]),
     ("socket2", &["server"]),
@@ -126,10 +127,12 @@ const HOMES: &[(&str, &[&str])] = &[
             "systemd",
         ],
     ),
+    ("tokio_rustls", &["server"]),
     ("tokio_util", &["admin", "app", "poller", "reload", "server"]),
     ("tracing", &["app", "discovery", "logs", "main", "poller", "reload", "server", "systemd"]),
     ("tracing_subscriber", &["cli", "logs", "main"]),
     ("url", &["commands", "config", "fleet"]),
+    ("x509_cert", &["tls"]),
 ];
 
 /// A file that is longer does more than one job.

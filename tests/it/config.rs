@@ -67,6 +67,12 @@ fn outside() -> Table {
             ("lines", "one\ntwo\n"),
             ("conf/secret", "beside"),
             ("/run/secret", "absolute\r\n"),
+            ("fake.crt", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+            ("fake.key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
+            (
+                "locked.key",
+                "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+            ),
         ]),
     }
 }

@@ -43,4 +43,5 @@ mod reload;
 mod reload_under_load;
 mod supply_chain;
 mod the_2010_system;
+mod tls;
 mod waiting;

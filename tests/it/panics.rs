@@ -11,7 +11,7 @@ use hyper::{Request, Response};
 use icecast_balancer::app::{App, Runtimes};
 use icecast_balancer::forwarded::Peer;
 use icecast_balancer::reload;
-use icecast_balancer::server::{self, Answer, Bounds, Connections, Service, Shed};
+use icecast_balancer::server::{self, Answer, Bounds, Connections, Service, Shed, Speech};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
@@ -48,6 +48,7 @@ async fn a_panic_over_a_request_costs_its_connection_alone() {
     let stop = CancellationToken::new();
     let serving = tokio::spawn(server::serve(
         listener,
+        Speech::Plain,
         Arc::new(Brittle),
         Arc::clone(&connections),
         stop.clone(),

@@ -7,7 +7,7 @@ mod methods;
 mod per_client;
 mod playlists;
 #[path = "../edge/vectors.rs"]
-mod vectors;
+pub(crate) mod vectors;
 
 use std::collections::BTreeSet;
 
@@ -130,6 +130,35 @@ async fn options_tells_a_browser_what_it_may_do() {
     let headers = answer.header("access-control-allow-headers").unwrap_or_default();
     assert!(headers.contains("Icy-MetaData") && headers.contains("Range"), "{headers}");
     assert_eq!(answer.header("content-length"), None, "a 204 has no length");
+    assert_eq!(answer.header("access-control-allow-private-network"), None);
+    let preflight =
+        preflight.replace("Origin:", "Access-Control-Request-Private-Network: true\r\nOrigin:");
+    let answer = first_answer(balancer.public, preflight).await;
+    assert_eq!(answer.header("access-control-allow-private-network"), Some("true"));
+}
+
+/// A script that is told nothing but "failed" cannot tell its listener that the stream is full.
+#[tokio::test]
+async fn a_web_player_may_read_every_refusal() {
+    let (_relay, balancer) = one_relay(1, "").await;
+    assert_eq!(balancer.get("/saal1.ogg").await.status, 302);
+    let head = |first: &str| format!("{first} HTTP/1.1\r\nHost: x\r\n\r\n");
+    for (request, status) in [
+        (head("GET /saal1.ogg"), 503),
+        (head("GET /other.ogg"), 404),
+        (head("PUT /saal1.ogg"), 405),
+        (head("GET /saal1.ogg?\x01"), 400),
+        (head("GET /saal1.ogg").replace("Host: x", "Host: a b"), 400),
+        (head(&format!("GET /saal1.ogg?{}", "a".repeat(9_000))), 414),
+        (head(&format!("GET /{}", "a".repeat(20_000))), 414),
+    ] {
+        let answer = first_answer(balancer.public, &request).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        assert_eq!(answer.header("access-control-allow-origin"), Some("*"), "{answer:?}");
+    }
+    let full = first_answer(balancer.public, get("/saal1.ogg")).await;
+    let shown = full.header("access-control-expose-headers").unwrap_or_default();
+    assert!(shown.contains("Retry-After") && shown.contains("icy-name"), "{shown}");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ pub(crate) mod hostile;
 pub(crate) mod mmdb;
 mod player;
 pub(crate) mod private;
+pub(crate) mod tls;
 mod wire;
 
 use std::net::SocketAddr;
@@ -30,6 +31,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// A balancer that runs in this process, on ports of its own, with its file in a folder of its own.
 pub(crate) struct Balancer {
     pub(crate) public: SocketAddr,
+    /// Where players are served by https, if they are.
+    tls: Option<SocketAddr>,
     pub(crate) admin: SocketAddr,
     pub(crate) reload: ReloadHandle,
     config: PathBuf,
@@ -62,6 +65,7 @@ impl Balancer {
         let here = Runtimes { public: Handle::current(), control: Handle::current() };
         let mut balancer = Self {
             public: app.public_addresses()[0],
+            tls: app.tls_addresses().first().copied(),
             admin: app.admin_address().expect("a bound port"),
             reload: app.reload_handle(),
             config: config.to_path_buf(),
@@ -77,6 +81,11 @@ impl Balancer {
         })
         .await;
         balancer
+    }
+
+    /// Where players are served by https.
+    pub(crate) fn tls(&self) -> SocketAddr {
+        self.tls.expect("a configuration with `tls`")
     }
 
     /// Where the configuration stands.

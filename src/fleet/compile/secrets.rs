@@ -1,6 +1,7 @@
 //! Passwords and tokens from where they are kept. No message here quotes one.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -26,19 +27,39 @@ impl<'a> Secrets<'a> {
         Self { sources, outside }
     }
 
-    /// The secret in a file, without the line break at its end.
-    pub(super) fn file(&self, file: &At<PathBuf>, findings: &mut Findings) -> Option<SecretString> {
-        let path = self.sources.holding(file.span).beside(&file.value);
-        let text = match self.outside.secret(&path) {
-            Ok(text) => SecretString::from(text),
+    /// Where a file is that is named in the configuration.
+    pub(super) fn path(&self, file: &At<PathBuf>) -> PathBuf {
+        self.sources.holding(file.span).beside(&file.value)
+    }
+
+    /// The time of day, if it is known.
+    pub(super) fn now(&self) -> Option<SystemTime> {
+        self.outside.now()
+    }
+
+    /// All that is in a file; `what` kind of file it is is said in messages.
+    pub(super) fn document(
+        &self,
+        file: &At<PathBuf>,
+        what: &str,
+        findings: &mut Findings,
+    ) -> Option<SecretString> {
+        let path = self.path(file);
+        match self.outside.secret(&path) {
+            Ok(text) => Some(SecretString::from(text)),
             Err(error) => {
                 let message =
-                    format!("the secret file \"{}\" cannot be read: {error}", path.display());
+                    format!("the {what} file \"{}\" cannot be read: {error}", path.display());
                 let help = "check the path and the rights of the user that the balancer runs as";
                 findings.problem(file.span, message, help);
-                return None;
+                None
             }
-        };
+        }
+    }
+
+    /// The secret in a file, without the line break at its end.
+    pub(super) fn file(&self, file: &At<PathBuf>, findings: &mut Findings) -> Option<SecretString> {
+        let text = self.document(file, "secret", findings)?;
         let line = text.expose_secret().trim_end_matches(['\r', '\n']);
         let wrong = if line.is_empty() {
             "is empty"
@@ -47,7 +68,7 @@ impl<'a> Secrets<'a> {
         } else {
             return Some(SecretString::from(line));
         };
-        let message = format!("the secret file \"{}\" {wrong}", path.display());
+        let message = format!("the secret file \"{}\" {wrong}", self.path(file).display());
         findings.problem(file.span, message, "put the secret into it, alone, on one line");
         None
     }

@@ -46,7 +46,7 @@ pub(super) fn addresses(config: &Config, findings: &mut Findings) -> (Vec<Socket
 }
 
 /// Whether only one of two addresses can be listened on; port 0 is a new port each time.
-fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+pub(super) fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     // `[::]` is dual stack and takes the IPv4 port as well.
     let includes = |a: IpAddr, b: IpAddr| match a {
         IpAddr::V6(a) => a.is_unspecified(),

@@ -8,7 +8,7 @@ use http::HeaderValue;
 use crate::config::findings::Findings;
 use crate::config::source::{At, Span};
 use crate::config::suggest::{did_you_mean, shown};
-use crate::config::{self, Config, Mounts};
+use crate::config::{self, Config, HttpsToHttp, Mounts};
 use crate::fleet::address::location;
 use crate::fleet::compile::settings;
 use crate::fleet::patterns::Patterns;
@@ -55,6 +55,7 @@ pub(super) fn streams(
     for ((item, mut mounts), fallback) in items.iter().zip(mounts).zip(fallbacks) {
         let path = item.path.clone().unwrap_or_default();
         let when_full = settings::when_full(item, &config.balance);
+        let leaves_tls = linker.leaves_tls(item, &mounts);
         let mut origin = Origin::Named;
         if item.is_pattern {
             let prefixes = item.path.iter().chain(item.aliases.iter().map(|alias| &alias.value));
@@ -63,7 +64,7 @@ pub(super) fn streams(
             let mounts = std::mem::take(&mut mounts);
             origin = Origin::Pattern(patterns.add(streams.len(), prefixes, mounts, most));
         }
-        streams.push(Arc::new(Stream { path, mounts, fallback, when_full, origin }));
+        streams.push(Arc::new(Stream { path, mounts, fallback, when_full, leaves_tls, origin }));
     }
     let warnings = linker.warnings(&streams, &patterns, findings);
     let paths = linker.paths.into_iter().map(|(path, claim)| (path, claim.value)).collect();
@@ -179,6 +180,19 @@ impl Linker<'_> {
             weight: weight.map_or(1, |weight| weight.value),
             tier: tier.map_or(0, |tier| tier.value),
         })
+    }
+
+    /// Whether players that came by https may be sent to plain http. What state a server is in
+    /// changes nothing: that one is being mended is no reason to send listeners in the clear.
+    fn leaves_tls(&self, stream: &config::Stream, mounts: &[Mount]) -> bool {
+        let server = |mount: &Mount| self.servers.get(mount.server).and_then(Option::as_ref);
+        match stream.https_to_http.map(|rule| rule.value) {
+            Some(HttpsToHttp::Never) => false,
+            Some(HttpsToHttp::WhenFull) => true,
+            Some(HttpsToHttp::NoHttpsRelay) | None => {
+                !mounts.iter().filter_map(server).any(Server::speaks_tls)
+            }
+        }
     }
 
     fn fallback(&self, stream: &config::Stream, findings: &mut Findings) -> Option<Fallback> {

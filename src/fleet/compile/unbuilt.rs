@@ -11,6 +11,5 @@ pub(super) fn refuse(config: &Config, findings: &mut Findings) {
             findings.problem(span, format!("{what} is not supported yet"), help);
         }
     };
-    refuse(config.tls, "`tls`", "remove it, and let a proxy in front speak TLS");
     refuse(config.cluster, "`cluster`", "remove it, and run one balancer");
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use super::certificate;
 use super::lab::{Lab, free_port, give};
 use super::process::{Process, Program, eventually, show};
 use super::web;
@@ -28,6 +29,7 @@ pub(crate) const ADMIN_PASSWORD: &str = "adminpw";
 pub(crate) struct Icecast {
     host: &'static str,
     port: u16,
+    https: Option<u16>,
     folder: PathBuf,
     process: Process,
 }
@@ -38,6 +40,8 @@ pub(crate) struct Setup<'a> {
     name: &'a str,
     host: &'static str,
     clients: u32,
+    https: Option<u16>,
+    headers: String,
     documents: Vec<&'a str>,
     mounts: String,
     awaited: Vec<String>,
@@ -75,6 +79,8 @@ impl<'a> Setup<'a> {
             name,
             host: "127.0.0.1",
             clients: 1000,
+            https: None,
+            headers: String::new(),
             documents: vec!["slots.xsl"],
             mounts: String::new(),
             awaited: Vec::new(),
@@ -84,6 +90,18 @@ impl<'a> Setup<'a> {
     /// The address that it listens on, 127.0.0.1 unless it is said: `::1`.
     pub(crate) fn host(mut self, host: &'static str) -> Self {
         self.host = host;
+        self
+    }
+
+    /// Lets it be reached by https as well, by a certificate that nobody signed.
+    pub(crate) fn https(mut self) -> Self {
+        self.https = Some(free_port());
+        self
+    }
+
+    /// One of its `<http-headers>`.
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        write!(self.headers, "<header name='{name}' value='{value}'/>").unwrap();
         self
     }
 
@@ -177,6 +195,7 @@ impl<'a> Setup<'a> {
     pub(crate) fn start(self) -> Icecast {
         let folder = self.lab.folder(self.name, USER.0);
         self.fill_webroot(&folder);
+        certificate::make(&folder, USER.0);
         let icecast = (0..5).find_map(|_| self.begin(&folder)).expect("Icecast starts");
         for mount in &self.awaited {
             icecast.wait_for(mount);
@@ -194,7 +213,8 @@ impl<'a> Setup<'a> {
         let process = Program::new_as(USER, "icecast2", "icecast2")
             .args(["-c".as_ref(), config.as_os_str()])
             .start(folder);
-        let mut icecast = Icecast { host: self.host, port, folder: folder.to_owned(), process };
+        let (host, https, folder) = (self.host, self.https, folder.to_owned());
+        let mut icecast = Icecast { host, port, https, folder, process };
         let mut answers = 0;
         let lives = eventually("Icecast answers", Duration::from_secs(10), || {
             if icecast.process.ended().is_some() {
@@ -228,7 +248,13 @@ impl<'a> Setup<'a> {
     }
 
     fn config(&self, folder: &Path, port: u16) -> String {
-        let Self { clients, host, mounts, .. } = self;
+        let Self { clients, host, mounts, headers, .. } = self;
+        let secure = self.https.map_or_else(String::new, |port| {
+            format!(
+                "<listen-socket><port>{port}</port><bind-address>127.0.0.1</bind-address>\
+                 <ssl>1</ssl></listen-socket>"
+            )
+        });
         let folder = folder.display();
         format!(
             "<icecast>
@@ -247,7 +273,8 @@ impl<'a> Setup<'a> {
     <admin-password>{ADMIN_PASSWORD}</admin-password>
   </authentication>
   <listen-socket><port>{port}</port><bind-address>{host}</bind-address></listen-socket>
-  <http-headers><header name='Access-Control-Allow-Origin' value='*'/></http-headers>
+  {secure}
+  <http-headers><header name='Access-Control-Allow-Origin' value='*'/>{headers}</http-headers>
   <master-update-interval>2</master-update-interval>
   {mounts}
   <fileserve>1</fileserve>
@@ -256,6 +283,7 @@ impl<'a> Setup<'a> {
     <logdir>{folder}/log</logdir>
     <webroot>{folder}/web</webroot>
     <adminroot>{ADMIN}</adminroot>
+    <ssl-certificate>{folder}/radio.pem</ssl-certificate>
   </paths>
   <logging>
     <accesslog>access.log</accesslog>
@@ -283,6 +311,16 @@ impl Icecast {
         } else {
             format!("http://{host}:{}", self.port)
         }
+    }
+
+    /// The address by which it is reached by https.
+    pub(crate) fn https_url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.https.expect("an Icecast with https"))
+    }
+
+    /// The certificate that it shows.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.folder.join("radio.crt")
     }
 
     /// Waits until `mount` has a stream.

@@ -108,6 +108,27 @@ impl Player {
         self.start(lab, name, option, url)
     }
 
+    /// The same by https, where `trusted` has the certificates that it may trust, in a folder with
+    /// nothing else and all in one file.
+    pub(crate) fn play_trusting(
+        self,
+        lab: &Lab,
+        name: &str,
+        url: &str,
+        trusted: (&Path, &Path),
+    ) -> Playing {
+        let (folder, file) = (trusted.0.display(), trusted.1.display());
+        let more = match self {
+            Self::Vlc => format!("--gnutls-dir-trust={folder}"),
+            Self::Curl => format!("--cacert={file}").replacen('=', " ", 1),
+            Self::Wget => format!("--ca-certificate={file}"),
+            Self::Chromium => "--ignore-certificate-errors".to_owned(),
+            // These look at no certificate unless they are told to.
+            _ => String::new(),
+        };
+        self.start(lab, name, &more.split_whitespace().collect::<Vec<_>>(), url)
+    }
+
     fn start(self, lab: &Lab, name: &str, option: &[&str], url: &str) -> Playing {
         let folder = lab.folder(&format!("player-{name}"), NOBODY.0);
         let screen = (self == Self::Xine).then(|| {
@@ -144,11 +165,11 @@ impl Player {
                 .words("-hide_banner -nostdin -re -i")
                 .args([url])
                 .words("-f null -"),
-            Self::Curl => user("curl", "curl").words("-sSL -o heard").args([url]),
-            Self::Wget => user("wget", "wget").words("-nv -O heard").args([url]),
+            Self::Curl => user("curl", "curl").words("-sSL -o heard").args(option).args([url]),
+            Self::Wget => user("wget", "wget").words("-nv -O heard").args(option).args([url]),
             Self::Ogg123 => user("ogg123", "vorbis-tools").words("-q -d null").args([url]),
             Self::Mpg123 => user("mpg123", "mpg123").words("-q -o dummy").args(option).args([url]),
-            Self::Chromium => chromium(&folder, url),
+            Self::Chromium => chromium(&folder, url).args(option),
         };
         let player = program.env("HOME", &folder).env("LC_ALL", "C.UTF-8").start(&folder);
         Playing { player, _screen: screen }
@@ -207,6 +228,19 @@ audio.play();
     browser(folder)
         .words("--autoplay-policy=no-user-gesture-required")
         .args([format!("file://{}", page.display())])
+}
+
+/// Chromium at a page by https, whose certificate it takes as it is. `relay.example` is this host.
+pub(crate) fn browser_at(lab: &Lab, url: &str) -> Playing {
+    let folder = lab.folder("chromium", NOBODY.0);
+    let player = browser(&folder)
+        .words("--autoplay-policy=no-user-gesture-required --ignore-certificate-errors")
+        // The last word counts.
+        .args(["--host-resolver-rules=MAP relay.example 127.0.0.1 , MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"])
+        .args([url])
+        .env("HOME", &folder)
+        .start(&folder);
+    Playing { player, _screen: None }
 }
 
 /// Chromium without a screen, whose console is its log, and which reaches this host alone.

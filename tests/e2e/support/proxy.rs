@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::lab::{Lab, free_port, give};
+use super::certificate;
+use super::lab::{Lab, free_port};
 use super::process::{Process, Program, eventually};
 
 /// Whoever runs the proxies, and its group.
@@ -21,33 +22,36 @@ impl Proxy {
     /// nginx with a `server` of the documentation, before the balancer at `port`.
     pub(crate) fn nginx(lab: &Lab, server: &str, port: u16) -> Self {
         let folder = lab.folder("nginx", USER.0);
-        certificate(&folder);
+        certificate::make(&folder, USER.0);
         let (http, https) = (free_port(), free_port());
         let server = placed(server, port)
             .replace("listen 80;", &format!("listen 127.0.0.1:{http};"))
             .replace("listen 443 ssl;", &format!("listen 127.0.0.1:{https} ssl;"))
             .replace("/etc/ssl/radio.crt", "radio.crt")
             .replace("/etc/ssl/radio.key", "radio.key");
-        let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-        let temporary = kinds.map(|kind| format!("{kind}_temp_path {kind};"));
-        let config = format!(
-            "daemon off; pid nginx.pid; error_log stderr; events {{}}\n\
-             http {{ access_log off; {}\n{server}}}\n",
-            temporary.concat()
+        Self { http, https, process: nginx(&folder, &server) }.awaited()
+    }
+
+    /// nginx with this page for everybody.
+    pub(crate) fn page(lab: &Lab, html: &str) -> Self {
+        let folder = lab.folder("site", USER.0);
+        certificate::make(&folder, USER.0);
+        fs::write(folder.join("page.html"), html).unwrap();
+        let (http, https) = (free_port(), free_port());
+        let server = format!(
+            "server {{ listen 127.0.0.1:{http}; listen 127.0.0.1:{https} ssl; \
+             ssl_certificate radio.crt; ssl_certificate_key radio.key; \
+             location / {{ root {}; default_type text/html; }} }}\n",
+            folder.display()
         );
-        fs::write(folder.join("nginx.conf"), config).unwrap();
-        let process = Program::new_as(USER, "nginx", "nginx")
-            .args(["-e".as_ref(), "stderr".as_ref(), "-p".as_ref(), folder.as_os_str()])
-            .args(["-c", "nginx.conf"])
-            .start(&folder);
-        Self { http, https, process }.awaited()
+        Self { http, https, process: nginx(&folder, &server) }.awaited()
     }
 
     /// HAProxy with a `frontend` and a `backend` of the documentation, before the balancer at
     /// `port`.
     pub(crate) fn haproxy(lab: &Lab, sections: &str, port: u16) -> Self {
         let folder = lab.folder("haproxy", USER.0);
-        certificate(&folder);
+        certificate::make(&folder, USER.0);
         let (http, https) = (free_port(), free_port());
         let pem = folder.join("radio.pem");
         let sections = placed(sections, port)
@@ -83,27 +87,29 @@ impl Proxy {
     }
 }
 
+/// nginx in a folder, with these `server`s.
+fn nginx(folder: &Path, servers: &str) -> Process {
+    let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let temporary = kinds.map(|kind| format!("{kind}_temp_path {kind};"));
+    let config = format!(
+        "daemon off; pid nginx.pid; error_log stderr; events {{}}\n\
+         http {{ access_log off; {}\n{servers}}}\n",
+        temporary.concat()
+    );
+    fs::write(folder.join("nginx.conf"), config).unwrap();
+    Program::new_as(USER, "nginx", "nginx")
+        .args(["-e".as_ref(), "stderr".as_ref(), "-p".as_ref(), folder.as_os_str()])
+        .args(["-c", "nginx.conf"])
+        .start(folder)
+}
+
 /// What the documentation says, for the balancer at `port`.
 fn placed(documented: &str, port: u16) -> String {
     assert!(documented.contains("127.0.0.1:8000"), "the balancer's address:\n{documented}");
     documented.replace("127.0.0.1:8000", &format!("127.0.0.1:{port}"))
 }
 
-/// Makes a certificate that nobody signed, in the forms of both programs.
-fn certificate(folder: &Path) {
-    let (code, printed) = Program::new("openssl", "openssl")
-        .words("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2")
-        .words("-subj /CN=radio.example -keyout radio.key -out radio.crt")
-        .run(folder);
-    assert_eq!(code, Some(0), "{printed}");
-    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
-    fs::write(folder.join("radio.pem"), read("radio.crt") + &read("radio.key")).unwrap();
-    for file in ["radio.crt", "radio.key", "radio.pem"] {
-        give(&folder.join(file), USER.0);
-    }
-}
-
-/// The pieces of `docs/operation.md` that are in this language.
+/// The pieces of the page on operation that are in this language.
 pub(crate) fn documented(language: &str) -> Vec<String> {
     documented_in("docs/operation.md", language)
 }

@@ -13,7 +13,9 @@ use hyper::body::Incoming;
 use icecast_balancer::forwarded::Peer;
 use icecast_balancer::redirect::{Redirector, answer_head};
 use icecast_balancer::reload;
-use icecast_balancer::server::{self, Answer, Bounds, Connections, Descriptors, Service, Shed};
+use icecast_balancer::server::{
+    self, Answer, Bounds, Connections, Descriptors, Service, Shed, Speech,
+};
 use icecast_balancer::state::{Snapshot, State};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -66,6 +68,7 @@ async fn port() -> Port {
     let stop = CancellationToken::new();
     tokio::spawn(server::serve(
         listener,
+        Speech::Plain,
         Arc::clone(&service),
         Arc::clone(&connections),
         stop.clone(),

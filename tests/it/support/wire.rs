@@ -3,15 +3,15 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::{Answer, PATIENCE};
 
-/// A connection that may carry any number of requests.
-pub(crate) struct Wire {
-    socket: TcpStream,
+/// A connection that may carry any number of requests, over TCP or over what that carries.
+pub(crate) struct Wire<S = TcpStream> {
+    socket: S,
     /// What came and was not looked at yet.
     come: Vec<u8>,
 }
@@ -36,6 +36,18 @@ impl Wire {
         let socket = socket.connect(address).await.expect("a port that listens");
         socket.set_nodelay(true).expect("a connection that is there");
         Self { socket, come: Vec::new() }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// Takes a connection of any kind.
+    pub(crate) fn upon(socket: S) -> Self {
+        Self { socket, come: Vec::new() }
+    }
+
+    /// What it is made of.
+    pub(crate) fn socket(&mut self) -> &mut S {
+        &mut self.socket
     }
 
     /// Says that nothing more will be sent.
