@@ -177,6 +177,11 @@ impl Cell {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn forget_falls(&self) {
+        *lock(&self.flaps) = Flaps::default();
+    }
+
     /// Replaces the health by the one after `evidence`; returns both. Only a server's own look
     /// calls this, so there is nothing to race with.
     pub(super) fn advance(
