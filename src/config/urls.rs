@@ -119,8 +119,8 @@ pub(super) fn decoded_path(
 ) -> Option<String> {
     let bytes = written.value.as_bytes();
     let half_escape = written.value.match_indices('%').any(|(at, _)| {
-        let digits = bytes.get(at + 1..at + 3).unwrap_or_default();
-        digits.len() < 2 || !digits.iter().all(u8::is_ascii_hexdigit)
+        let digits = bytes.get(at + 1..at + 3);
+        digits.is_none_or(|digits| !digits.iter().all(u8::is_ascii_hexdigit))
     });
     let decoded = percent_decode_str(&written.value).decode_utf8();
     let (wrong, help) = match decoded {
