@@ -31,9 +31,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
@@ -289,14 +289,25 @@ pub async fn converse(
         Ok::<_, Infallible>(answer)
     });
     let talk = Talk::default();
-    let wire = Wire::new(StatusLine::new(stream), &talk, header_timeout);
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .max_buf_size(head::MAX_HEAD)
-        .max_headers(64)
-        .serve_connection(TokioIo::new(wire), answering);
-    tokio::pin!(connection);
+    let serving = async {
+        let mut wire = Wire::new(StatusLine::new(stream), &talk, header_timeout);
+        // hyper takes 16 KiB for a connection from its beginning. Who says nothing, or goes on saying
+        // half of something, is not given that.
+        if !timeout(header_timeout, wire.begun()).await?? {
+            return wire.shutdown().await;
+        }
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(header_timeout)
+            .max_buf_size(head::MAX_HEAD)
+            .max_headers(64)
+            .serve_connection(TokioIo::new(wire), answering);
+        connection.await.map_err(|error| {
+            talk.refused.fetch_or(error.is_parse(), Relaxed);
+            io::Error::other(error)
+        })
+    };
+    tokio::pin!(serving);
     let told_to_end = async {
         stop.cancelled().await;
         tokio::time::sleep(LAST_REQUESTS).await;
@@ -304,14 +315,13 @@ pub async fn converse(
     let ended = tokio::select! {
         // A request that has come is read before the end is told.
         biased;
-        ended = &mut connection => ended,
+        ended = &mut serving => ended,
         () = told_to_end => {
             talk.ending.store(true, Relaxed);
-            connection.await
+            serving.await
         }
     };
-    let refused = talk.refused.load(Relaxed);
-    if refused || ended.as_ref().is_err_and(hyper::Error::is_parse) {
+    if talk.refused.load(Relaxed) {
         service.malformed();
     }
     if let Err(error) = ended {

@@ -385,6 +385,12 @@ impl ServerSlots {
         self.health.advance(evidence, now, rules)
     }
 
+    /// Forgets how often it went down, as if there were no probation.
+    #[cfg(test)]
+    pub(crate) fn forget_falls(&self) {
+        self.health.forget_falls();
+    }
+
     /// Learns that it said itself to be full to its last client.
     pub fn refuse(&self, now: Moment) {
         self.refused.store(millis(now), Relaxed);

@@ -24,6 +24,7 @@
 
 mod balancer;
 mod client;
+mod eager;
 mod faults;
 mod full;
 mod herd;
@@ -69,8 +70,11 @@ fn main() -> ExitCode {
     if !std::env::args().any(|argument| argument == "--bench") {
         return ExitCode::SUCCESS;
     }
-    let options = Options::parse();
     machine::allow_many_files();
+    if let Some(address) = std::env::args().skip_while(|word| word != eager::WORD).nth(1) {
+        eager::serve(&address);
+    }
+    let options = Options::parse();
     let lab = Lab::new();
     let mut verdicts = Vec::new();
     for case in options.cases() {
@@ -96,6 +100,8 @@ enum Case {
     Steady(faults::Kind),
     /// More players come than can be served.
     Overload,
+    /// The same to a program that is not made for it.
+    Eager,
     /// Every slot is taken.
     Full,
     /// Many players come between two looks.
@@ -107,6 +113,7 @@ impl Case {
         match self {
             Self::Steady(kind) => rounds::run(kind, lab, options),
             Self::Overload => overload::run(lab, options),
+            Self::Eager => overload::control(options),
             Self::Full => full::run(lab, options),
             Self::Herd => herd::run(lab, options),
         }
@@ -117,6 +124,7 @@ impl Case {
         match self {
             Self::Steady(kind) => kind.key(),
             Self::Overload => "overload",
+            Self::Eager => "eager",
             Self::Full => "full",
             Self::Herd => "herd",
         }
@@ -126,7 +134,8 @@ impl Case {
     fn title(self) -> &'static str {
         match self {
             Self::Steady(kind) => kind.title(),
-            Self::Overload => "more players than can be served",
+            Self::Overload => overload::TITLE,
+            Self::Eager => overload::CONTROL,
             Self::Full => "every slot is taken",
             Self::Herd => "1,000 players between two looks",
         }
@@ -135,6 +144,6 @@ impl Case {
     /// All of them, in the order in which they are tried.
     fn all() -> impl Iterator<Item = Self> {
         let steady = faults::Kind::ALL.iter().copied().map(Self::Steady);
-        steady.chain([Self::Overload, Self::Full, Self::Herd])
+        steady.chain([Self::Overload, Self::Eager, Self::Full, Self::Herd])
     }
 }

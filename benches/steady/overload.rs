@@ -1,14 +1,17 @@
 //! Many more players than can be served: how many are, how long do they wait, and how soon is it
 //! over?
 //!
-//! The balancer gets a tenth of a core, so that the rest of the machine can ask ten times as much of
-//! it. Its accept queue is as long as ever, and so takes ten times as long to be served; what is
+//! The balancer gets a twentieth of a core, so that the rest of the machine can ask ten times as much
+//! of it: with a tenth, those who asked kept the kernel so busy that it counted as the balancer's own
+//! work. Its accept queue is as long as ever, and so takes twenty times as long to be served; what is
 //! promised of time counts from there.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::balancer::Balancer;
 use crate::client::{Client, Ending, Rates, Tally};
+use crate::eager::Eager;
 use crate::machine::Moment;
 use crate::options::Options;
 use crate::quantile::quantile;
@@ -18,9 +21,12 @@ use crate::station::{STREAM, Station, config};
 use crate::support::lab::Lab;
 use crate::verdict::Verdict;
 
-/// A tenth of a core, in small portions.
-const QUOTA: Duration = Duration::from_millis(2);
+/// A twentieth of a core, in small portions.
+const QUOTA: Duration = Duration::from_millis(1);
 const PERIOD: Duration = Duration::from_millis(20);
+
+pub(crate) const TITLE: &str = "more players than can be served";
+pub(crate) const CONTROL: &str = "control: more than can be served, and all are accepted";
 
 /// What is offered, as a multiple of the peak.
 const OFFERS: [f64; 4] = [1.0, 2.0, 5.0, 10.0];
@@ -51,8 +57,31 @@ struct Offer {
 
 /// Offers more and more.
 pub(crate) fn run(lab: &Lab, options: &Options) -> Verdict {
+    let station = Station::start(8, None);
+    let balancer = Balancer::start(lab, options, &config("", &station.urls(), &[STREAM]), &[]);
+    let (address, id) = (balancer.address(), balancer.id());
+    limited(TITLE, balancer, (address, id), options)
+}
+
+/// The same to one who accepts everybody: it must not keep what is promised.
+pub(crate) fn control(options: &Options) -> Verdict {
+    let eager = Eager::start();
+    let (address, id) = (eager.address(), eager.id());
+    let verdict = limited(CONTROL, eager, (address, id), options);
+    // That nothing was measured is no proof of anything.
+    let kept = !verdict.kept && !verdict.with.is_empty();
+    Verdict { kept, promise: format!("it is found: not {}", verdict.promise), ..verdict }
+}
+
+/// Has little of the processor for a program that is at an address, and measures.
+fn limited<T>(
+    title: &'static str,
+    program: T,
+    (address, id): (SocketAddr, u32),
+    options: &Options,
+) -> Verdict {
     let mut verdict = Verdict {
-        title: "more players than can be served",
+        title,
         promise: format!(
             "goodput ≥ {:.0} % of the peak, or of what is offered; who is served waits ≤ the accept queue + {P99} × the \
              quiet p99; quiet again ≤ the accept queue, with those behind it, + {} s",
@@ -61,29 +90,23 @@ pub(crate) fn run(lab: &Lab, options: &Options) -> Verdict {
         ),
         ..Verdict::default()
     };
-    let station = Station::start(8, None);
-    let balancer = Balancer::start(lab, options, &config("", &station.urls(), &[STREAM]), &[]);
-    match Quota::set(balancer.id(), QUOTA, PERIOD) {
+    match Quota::set(id, QUOTA, PERIOD) {
         Ok(quota) => {
-            let limited = Limited { balancer, _quota: quota };
-            measure(&limited.balancer, options, &mut verdict);
+            measure(address, id, options, &mut verdict);
+            // The group can go only after its program.
+            drop(program);
+            drop(quota);
         }
         Err(why) => verdict.notes.push(why),
     }
     verdict
 }
 
-/// The group can go only after its program: fields are dropped in this order.
-struct Limited {
-    balancer: Balancer,
-    _quota: Quota,
-}
-
-fn measure(balancer: &Balancer, options: &Options, verdict: &mut Verdict) {
+fn measure(address: SocketAddr, id: u32, options: &Options, verdict: &mut Verdict) {
     let client = Client::new();
     let play = |fresh, length, ending| {
         let rates = Rates { fresh, kept: 0.0 };
-        client.play(balancer.address(), STREAM, rates, length, ending)
+        client.play(address, STREAM, rates, length, ending)
     };
     let length = options.length();
     let mut peak = peak(&play, length);
@@ -112,7 +135,7 @@ fn measure(balancer: &Balancer, options: &Options, verdict: &mut Verdict) {
                 p99: tally.quantile(0.99),
                 back: back_to_normal(&after, p99 * P99),
             };
-            let besides = before.besides(&[balancer.id()]);
+            let besides = before.besides(&[id]);
             let counts = options.noisy || !besides.too_much();
             eprintln!("  {times} ×: {offer:.1?}; {besides}{}", if counts { "" } else { "; void" });
             if counts {

@@ -53,7 +53,7 @@ fn told(line: &str) -> Option<Told> {
     }
     let number = number.trim_start_matches('0');
     let number = if number.is_empty() { 0 } else { number.parse::<u64>().ok()? };
-    if number > 1 << 53 {
+    if number > 1 << 32 {
         return None;
     }
     match *name {

@@ -155,16 +155,21 @@ fn end_of_line(text: &str, at: usize) -> usize {
     after(text, at).find('\n').map_or(text.len(), |line| at + line + 1)
 }
 
-/// `user:password` of every `scheme://user:password@host` within `range`.
+/// `user:password` of every `scheme://user:password@host` within `range`, also where the scheme is
+/// missing or its slashes are.
 fn user_infos(text: &str, range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    let start = range.start;
+    const SCHEME_END: &str = "://";
+    let mut next = range.start;
     let text = text.get(range).unwrap_or_default();
-    text.match_indices("://").filter_map(move |(at, scheme_end)| {
-        let begin = at + scheme_end.len();
-        let token = after(text, begin);
-        let token = token.split(|c: char| c.is_whitespace() || c == '"').next()?;
-        let length = token.rfind('@')?;
-        Some(start + begin..start + begin + length)
+    text.split_inclusive(|c: char| c.is_whitespace() || c == '"').filter_map(move |token| {
+        let start = next;
+        next += token.len();
+        let end = token.rfind('@')?;
+        let before = token.get(..end)?;
+        let begin = before.find(SCHEME_END).map_or(0, |scheme| scheme + SCHEME_END.len());
+        // `vienna:/a@b` is a path.
+        let has_colon = before.split(':').skip(1).any(|rest| !rest.starts_with('/'));
+        (begin > 0 || has_colon).then_some(start + begin..start + end)
     })
 }
 
@@ -259,5 +264,13 @@ mod tests {
     #[test]
     fn the_user_of_a_url_is_hidden() {
         assert_eq!(masked("url: http://u:p@h:1/x"), "url: http://***@h:1/x");
+        assert_eq!(masked("a: http://u@h, b: http://h"), "a: http://*@h, b: http://h");
+    }
+
+    #[test]
+    fn the_user_of_a_url_without_its_scheme_is_hidden() {
+        assert_eq!(masked("a: u:p@h:1 # ü"), "a: ***@h:1 # ü");
+        assert_eq!(masked("{a: http:/u:p@h, b: c}"), "{a: *********@h, b: c}");
+        assert_eq!(masked("/a@b: vienna:/c@d"), "/a@b: vienna:/c@d");
     }
 }

@@ -42,7 +42,11 @@ pub(super) fn url(entry: &Entry<'_>, findings: &mut Findings) -> Option<Url> {
         Scalar { text: number, kind } if *kind != Kind::Text => number.clone(),
         _ => values::text(entry, findings)?,
     };
-    let (message, help) = match checked_url(&text) {
+    let checked = checked_url(&text).map_err(|error| {
+        // What stands before the `@` of a URL that cannot be read may be a password.
+        if text.contains('@') { UrlError::Credentials } else { error }
+    });
+    let (message, help) = match checked {
         Ok(url) => return Some(url),
         Err(UrlError::Scheme) => {
             let host = text.split("://").last().unwrap_or(&text).trim_start_matches('/');
@@ -90,9 +94,6 @@ fn checked_url(text: &str) -> Result<Url, UrlError> {
         return Err(UrlError::Malformed("it has no host".into()));
     }
     let url = Url::parse(text).map_err(|error| UrlError::Malformed(error.to_string()))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(UrlError::Credentials);
-    }
     if url.port() == Some(0) {
         return Err(UrlError::Malformed("port 0 is no port".into()));
     }
@@ -118,8 +119,8 @@ pub(super) fn decoded_path(
 ) -> Option<String> {
     let bytes = written.value.as_bytes();
     let half_escape = written.value.match_indices('%').any(|(at, _)| {
-        let digits = bytes.get(at + 1..at + 3).unwrap_or_default();
-        digits.len() < 2 || !digits.iter().all(u8::is_ascii_hexdigit)
+        let digits = bytes.get(at + 1..at + 3);
+        digits.is_none_or(|digits| !digits.iter().all(u8::is_ascii_hexdigit))
     });
     let decoded = percent_decode_str(&written.value).decode_utf8();
     let (wrong, help) = match decoded {

@@ -5,6 +5,7 @@
 //! reads no answers fills no memory, and what was sent ahead waits where it takes least room. An
 //! answer that is not taken in time ends the connection.
 
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -141,6 +142,31 @@ impl<S: AsyncRead + Unpin> Wire<'_, S> {
         }
     }
 
+    /// Waits for the first head; tells whether there is one. There is none where the other side has
+    /// said its last word, was refused, or shall say no more.
+    pub(super) async fn begun(&mut self) -> io::Result<bool> {
+        poll_fn(|cx| self.poll_head(cx)).await?;
+        Ok(self.whole > 0)
+    }
+
+    /// Reads until a whole head is held, or there will be none.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.whole == 0 && self.read < self.held.len() {
+                self.look();
+            }
+            if self.whole > 0 || self.peer != Peer::There || self.fault.is_some() {
+                return Poll::Ready(Ok(()));
+            }
+            let coming = self.poll_hold(cx);
+            if coming.is_pending() && self.head.is_empty() && self.talk.ending.load(Relaxed) {
+                self.peer = Peer::Silent;
+                return Poll::Ready(Ok(()));
+            }
+            ready!(coming)?;
+        }
+    }
+
     /// Reads what comes next behind what is held.
     fn poll_hold(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut space = [MaybeUninit::uninit(); PIECE];
@@ -150,31 +176,6 @@ impl<S: AsyncRead + Unpin> Wire<'_, S> {
             self.peer = Peer::Silent;
         }
         self.held.extend_from_slice(piece.filled());
-        Poll::Ready(Ok(()))
-    }
-
-    /// Nothing is held: reads to where hyper wants it, since most heads come whole.
-    fn poll_direct(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(self.poll_stream(cx, buf))?;
-        let come = buf.filled().get(before..).unwrap_or_default();
-        if come.is_empty() {
-            self.peer = Peer::Silent;
-        }
-        let mut taken = 0;
-        match self.head.read(come) {
-            Found::End(end) => {
-                taken = end;
-                self.turn = Turn::Ours;
-                self.held.extend_from_slice(come.get(end..).unwrap_or_default());
-            }
-            Found::More => {
-                self.held.extend_from_slice(come);
-                self.read = self.held.len();
-            }
-            Found::Fault(fault) => self.refuse(fault),
-        }
-        buf.set_filled(before + taken);
         Poll::Ready(Ok(()))
     }
 
@@ -207,31 +208,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<'_, S> {
         if this.turn != Turn::Peer {
             return this.poll_gone(cx);
         }
-        loop {
-            if this.whole == 0 && this.read < this.held.len() {
-                this.look();
-            }
-            if this.whole > 0 {
-                this.hand_over(buf);
-                return Poll::Ready(Ok(()));
-            }
-            if this.peer != Peer::There || this.fault.is_some() {
-                return Poll::Ready(Ok(()));
-            }
-            let coming = if this.held.is_empty() && this.head.is_empty() {
-                this.poll_direct(cx, buf)
-            } else {
-                this.poll_hold(cx)
-            };
-            if this.turn != Turn::Peer {
-                return Poll::Ready(Ok(()));
-            }
-            if coming.is_pending() && this.head.is_empty() && this.talk.ending.load(Relaxed) {
-                this.peer = Peer::Silent;
-                return Poll::Ready(Ok(()));
-            }
-            ready!(coming)?;
+        ready!(this.poll_head(cx))?;
+        if this.whole > 0 {
+            this.hand_over(buf);
         }
+        Poll::Ready(Ok(()))
     }
 }
 

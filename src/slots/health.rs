@@ -177,6 +177,11 @@ impl Cell {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn forget_falls(&self) {
+        *lock(&self.flaps) = Flaps::default();
+    }
+
     /// Replaces the health by the one after `evidence`; returns both. Only a server's own look
     /// calls this, so there is nothing to race with.
     pub(super) fn advance(
@@ -259,8 +264,27 @@ mod tests {
     #[test]
     fn a_recovering_relay_is_up_when_slow_start_is_over() {
         let recovering = Health::Recovering { since: Duration::ZERO };
-        let later = Duration::from_secs(30);
-        assert_eq!(recovering.after(Evidence::Good, later, RULES, Duration::ZERO), Health::Up);
+        let after = |seconds| {
+            recovering.after(Evidence::Good, Duration::from_secs(seconds), RULES, Duration::ZERO)
+        };
+        assert_eq!(after(29), recovering);
+        assert_eq!(after(30), Health::Up);
+    }
+
+    #[test]
+    fn a_relay_that_came_and_went_too_often_is_on_probation_until_that_is_over() {
+        let (at, probation) = (Duration::from_secs, Duration::from_secs(60));
+        let down = Health::Down { good: 1, hard: false };
+        let health = down.after(Evidence::Good, at(9), RULES, probation);
+        assert_eq!(health, Health::Probation { since: at(9) });
+        for (second, expected) in [
+            (10, health),
+            (68, health),
+            (69, Health::Recovering { since: at(69) }),
+            (70, Health::Recovering { since: at(70) }),
+        ] {
+            assert_eq!(health.after(Evidence::Good, at(second), RULES, probation), expected);
+        }
     }
 
     #[test]
@@ -271,6 +295,10 @@ mod tests {
             health = health.after(Evidence::Soft, Duration::ZERO, held, Duration::ZERO);
         }
         assert_eq!(health, Health::Doubtful { bad: 1, hard: false });
+        let since = Duration::ZERO;
+        for back in [Health::Recovering { since }, Health::Probation { since }] {
+            assert_eq!(back.after(Evidence::Soft, Duration::ZERO, held, Duration::ZERO), health);
+        }
         for _ in 0..2 {
             health = health.after(Evidence::Hard, Duration::ZERO, held, Duration::ZERO);
         }
@@ -296,6 +324,21 @@ mod tests {
         assert!((at(100) - 0.1).abs() < 1e-9);
         assert!((at(115) - 0.5).abs() < 1e-9);
         assert!((at(200) - 1.0).abs() < 1e-9);
+        assert!((health.allowance(Duration::from_secs(100), Duration::ZERO) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn each_health_has_a_name_of_its_own() {
+        let since = Duration::ZERO;
+        let all = [
+            (Health::Unknown, "unknown"),
+            (Health::Up, "up"),
+            (Health::Doubtful { bad: 1, hard: true }, "doubtful"),
+            (Health::Down { good: 0, hard: true }, "down"),
+            (Health::Probation { since }, "probation"),
+            (Health::Recovering { since }, "recovering"),
+        ];
+        assert_eq!(all.map(|(health, _)| health.label()), all.map(|(_, name)| name));
     }
 
     #[test]
@@ -309,6 +352,28 @@ mod tests {
             assert_eq!(cell.load(), expected);
             expected = expected.after(look, now, RULES, Duration::ZERO);
             assert_eq!(cell.advance(look, now, RULES).1, expected);
+        }
+    }
+
+    #[test]
+    fn a_cell_counts_falls_and_not_the_looks_of_one() {
+        use Evidence::{Good, Hard};
+        let (cell, mut second) = (Cell::default(), 0);
+        let mut look = |evidence| {
+            second += 1;
+            let now = Duration::from_secs(second);
+            cell.advance(evidence, now, RULES);
+            (cell.load(), now)
+        };
+        for fall in 1..=3 {
+            for _ in 0..10 {
+                look(Hard);
+            }
+            look(Good);
+            let (health, since) = look(Good);
+            let recovering = Health::Recovering { since };
+            let expected = if fall < 3 { recovering } else { Health::Probation { since } };
+            assert_eq!(health, expected, "after {fall} falls");
         }
     }
 }

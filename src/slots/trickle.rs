@@ -71,6 +71,7 @@ mod tests {
         let trickle = Trickle::default();
         let later = Duration::from_secs(3_600);
         assert_eq!((0..100).filter(|_| trickle.take(Some(60), later)).count(), 5);
+        assert!(!trickle.allows(Some(60), later), "what cannot be taken is not promised");
     }
 
     #[test]

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use crate::options::Options;
 use crate::stage::{Air, RADIO, Stage, s};
-use crate::support::balancer::Balancer;
+use crate::support::balancer::{Balancer, PUBLIC};
 use crate::support::icecast::Setup;
 use crate::support::listener::{Fate, Listener, Story};
 use crate::support::process::{promise, until};
 use crate::support::wall::Wall;
+use crate::support::web;
 
 mod fault;
 mod trend;
@@ -29,6 +30,16 @@ const EVERY: Duration = Duration::from_secs(10);
 /// A listener comes this often and stays for up to [`LONGEST_STAY`], so that some sixty listen.
 const ARRIVALS: Duration = Duration::from_millis(150);
 const LONGEST_STAY: f64 = 18.0;
+
+/// So many crowds come before anything is measured, one every [`BETWEEN_CROWDS`]. What a crowd takes
+/// of memory stays with the thread that served it, and the next crowd may meet another thread: after
+/// a few of them each has what it will ever need, and what grows from then on grows for good.
+const FIRST_CROWDS: usize = 12;
+const BETWEEN_CROWDS: Duration = Duration::from_secs(2);
+
+/// A crowd, and those who come with it and never ask.
+const CROWD: usize = 60;
+const MUTE: usize = 100;
 
 /// How long a redirect holds its slot; whoever comes to the relay later than that is beyond what
 /// is promised.
@@ -63,6 +74,9 @@ pub(crate) fn run(stage: &Stage, options: &Options) {
     let mut sums = Sums::default();
     let mut trend = Trend::default();
     let mut listeners: Vec<Listener> = Vec::new();
+    for _ in 0..FIRST_CROWDS {
+        sums.crowd();
+    }
     let began = Instant::now();
     let (mut next_fault, mut next_sample, mut next_word) = (EVERY, Duration::ZERO, length / 10);
     while began.elapsed() < length {
@@ -110,6 +124,18 @@ pub(crate) fn run(stage: &Stage, options: &Options) {
 }
 
 impl Sums {
+    /// Lets a crowd come and go, with nothing broken.
+    fn crowd(&mut self) {
+        let mute: Vec<_> = (0..MUTE).filter_map(|_| web::connect(PUBLIC).ok()).collect();
+        let come = (0..CROWD).map(|_| Listener::start(RADIO, BETWEEN_CROWDS));
+        let come: Vec<_> = come.collect();
+        thread::sleep(BETWEEN_CROWDS);
+        drop(mute);
+        for listener in come {
+            self.add(&listener.leave());
+        }
+    }
+
     /// Adds up the listeners that have left; gives those that have not.
     fn see_off(&mut self, listeners: Vec<Listener>) -> Vec<Listener> {
         let (gone, here): (Vec<_>, Vec<_>) = listeners.into_iter().partition(Listener::has_left);

@@ -98,7 +98,7 @@ fn every_slow_client_is_closed_in_time_and_harms_nobody() {
 fn a_connection_that_is_held_takes_few_kib() {
     raise_limit();
     let lab = Lab::new();
-    for (bytes, most_kib) in [(100, 16.0), (16_000, 48.0)] {
+    for (bytes, most_kib) in [(100, 8.0), (16_000, 32.0)] {
         let (_relay, balancer) = start(&lab, "limits: {header_timeout: 1m}\n");
         let memory = || balancer.process("process_resident_memory_bytes ") / 1024.0;
         let open = || balancer.metric("connections", &["state=\"idle\""]);

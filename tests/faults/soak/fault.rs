@@ -13,7 +13,7 @@ use crate::support::source::Source;
 use crate::support::wall::Wall;
 use crate::support::web;
 
-use super::{RELAYS, SETTINGS};
+use super::{CROWD, MUTE, RELAYS, SETTINGS};
 
 /// Something that breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,9 +36,9 @@ pub(super) enum Kind {
     Nonsense,
     /// Fifty hang-up signals.
     Hangups,
-    /// A hundred clients that connect and say nothing.
+    /// Clients that connect and say nothing.
     Mute,
-    /// Sixty listeners at once.
+    /// Listeners who come at once.
     Crowd,
     /// The balancer itself stands still for two seconds.
     Paused,
@@ -99,7 +99,7 @@ impl Fault {
             }
             Kind::Nonsense => write(air, "servers: {vienna: [}\n"),
             Kind::Hangups => (0..50).for_each(|_| air.door.balancer().process.signal(Signal::HUP)),
-            Kind::Mute => mute.extend((0..100).filter_map(|_| web::connect(PUBLIC).ok())),
+            Kind::Mute => mute.extend((0..MUTE).filter_map(|_| web::connect(PUBLIC).ok())),
             Kind::Crowd => {}
             Kind::Paused => {
                 air.door.balancer().process.signal(Signal::STOP);
@@ -139,7 +139,7 @@ impl Fault {
 
     /// How many come at once because of it.
     pub(super) fn crowd(&self) -> usize {
-        if self.kind == Kind::Crowd { 60 } else { 0 }
+        if self.kind == Kind::Crowd { CROWD } else { 0 }
     }
 
     /// What it was, and how long before or after the moment `at` it began, for people.

@@ -127,6 +127,11 @@ fn a_password_never_comes_out_whatever_is_wrong() {
         "\n      url: http://CANARY:CANARY@example.org",
         "\n      url: http://x:CANARY@",
         "\n      url: ftp://x:CANARY@example.org",
+        "\n      url: x:CANARY@example.org:8000",
+        "\n      url: http:/x:CANARY@example.org",
+        "\n      url: http:x:CANARY@example.org",
+        "\n      url: http://x:CANARY/CANARY@example.org",
+        "{url: 'x:CANARY@example.org', bogus: 1}",
         "\n\tpassword: CANARY",
         "\n      password:\tCANARY\n      bogus: 1",
         "\r\n      password: CANARY\r\n      bogus: 1\r\n",
@@ -150,7 +155,7 @@ fn a_password_never_comes_out_whatever_is_wrong() {
             }
         }
     }
-    assert_eq!(places.len(), 58);
+    assert_eq!(places.len(), 63);
 }
 
 proptest! {
