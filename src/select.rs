@@ -380,9 +380,9 @@ fn judge(
             beyond_limit,
             leaves_tls: client.https && !mount.server.speaks_tls(),
             trust,
-            // When all are full, the higher tiers are in use as well.
+            // When all are full, the higher tiers are in use as well, and servers that are for others.
             tier: if beyond_limit { 0 } else { mount.config.tier },
-            preference,
+            preference: if beyond_limit { Preference::Neutral } else { preference },
             proof: proof(mount),
             came_from: client.came_from == Some(mount.config.server)
                 && (in_doubt || !affinity::is_wanted(snapshot)),

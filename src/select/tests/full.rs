@@ -72,6 +72,22 @@ fn beyond_their_limits_tiers_are_all_the_same() {
 }
 
 #[test]
+fn beyond_their_limits_relays_prefer_nobody_and_still_refuse_whom_they_always_refuse() {
+    for (only, vienna) in [(false, 2), (true, 0)] {
+        let clients = format!("clients: {{networks: [192.0.2.0/24], only: {only}}}");
+        let yaml = OVERFLOW.replace(
+            "vienna: http://vienna.example.org:8000",
+            &format!("vienna: {{url: 'http://vienna.example.org:8000', {clients}}}"),
+        );
+        let mut scene = scene(&yaml);
+        scene.saw("vienna", vec![mount("/x", 10, 10)]);
+        scene.saw("berlin", vec![mount("/x", 12, 10)]);
+        scene.client = Client { address: Some([198, 51, 100, 1].into()), ..Client::ANY };
+        assert_eq!(scene.ask_times(2, "vienna"), vienna, "only: {only}");
+    }
+}
+
+#[test]
 fn only_relays_that_are_surely_well_are_sent_listeners_beyond_their_limit() {
     let draining = OVERFLOW.replace(
         "vienna: http://vienna.example.org:8000",
