@@ -8,12 +8,13 @@
 //! A stream is forgotten when no relay has listed it for a while, and only by looks that see that:
 //! a relay that does not answer keeps its mounts. Nothing here depends on what players ask for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
@@ -46,6 +47,8 @@ pub struct Discovery {
 struct Notes {
     /// By the server's name.
     news: HashMap<String, News>,
+    /// The servers whose news are being put in force.
+    under_way: HashSet<String>,
     /// For each server the names that were considered in vain, and with which snapshot: nothing has
     /// to be done before one of them changes.
     in_vain: HashMap<String, (Weak<Snapshot>, u64)>,
@@ -59,6 +62,8 @@ struct Notes {
 struct News {
     /// The ledger of the relay that was looked at: another one may have its name by now.
     slots: Arc<ServerSlots>,
+    /// The server's name.
+    server: String,
     began: Moment,
     /// Mounts that a pattern wants and that are no streams yet.
     mounts: Vec<MountReport>,
@@ -84,8 +89,9 @@ impl Discovery {
             std::ptr::eq(with.as_ptr(), Arc::as_ptr(snapshot)) && *names == hash_of(&mounts)
         });
         if !is_considered {
-            let news = News { slots: Arc::clone(slots), began, mounts };
-            notes.news.insert(server.name.clone(), news);
+            let (name, slots) = (server.name.clone(), Arc::clone(slots));
+            let news = News { slots, server: name.clone(), began, mounts };
+            notes.news.insert(name, news);
             self.bell.notify_one();
         }
     }
@@ -93,7 +99,7 @@ impl Discovery {
     /// Waits until what was noted of a server is in force.
     pub async fn settled(&self, server: &str) {
         let mut done = self.done.subscribe();
-        while self.notes().news.contains_key(server) {
+        while self.notes().is_open(server) {
             if done.changed().await.is_err() {
                 return;
             }
@@ -101,23 +107,40 @@ impl Discovery {
     }
 
     /// Puts in force what is noted, now and then, for ever.
-    pub async fn run(&self, state: &State) {
+    pub async fn run(self: Arc<Self>, state: Arc<State>) {
         loop {
             self.bell.notified().await;
             let began = Instant::now();
-            self.publish(state);
+            let (discovery, shared) = (Arc::clone(&self), Arc::clone(&state));
+            let forgotten = state.now().saturating_sub(REMEMBERED);
+            // A large fleet takes a while, in which looks go on. Should it panic over what some relay
+            // lists, then that is not put in force; that it happened is in the log.
+            drop(spawn_blocking(move || discovery.publish(&shared, forgotten)).await);
+            self.notes().under_way.clear();
+            self.done.send_replace(());
             sleep(PAUSE.max(began.elapsed() * SHARE)).await;
         }
     }
 
     /// Puts in force what is noted.
-    fn publish(&self, state: &State) {
-        let mut notes = self.notes();
-        let forgotten = state.now().saturating_sub(REMEMBERED);
-        state.refine(|before| notes.next(before, forgotten));
-        notes.news.clear();
-        drop(notes);
-        self.done.send_replace(());
+    fn publish(&self, state: &State, forgotten: Moment) {
+        let news = self.notes().take();
+        state.refine(|before| {
+            let news = News::of(&news, before);
+            let finds = news.iter().flat_map(|(server, news)| news.finds(*server));
+            let next = before.with_finds(finds, forgotten);
+            self.notes().tell_of_limits(&next);
+            if same_streams(before, &next) {
+                self.notes().note_in_vain(before, &news);
+                return None;
+            }
+            for (server, news) in &news {
+                news.enter(*server, &next);
+            }
+            let (was, is) = (before.fleet.streams.len(), next.fleet.streams.len());
+            debug!(was, is, "the streams under patterns have changed");
+            Some(next)
+        });
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
@@ -126,36 +149,62 @@ impl Discovery {
 }
 
 impl Notes {
-    /// The snapshot that follows, if there is anything that `before` does not have.
-    fn next(&mut self, before: &Arc<Snapshot>, forgotten: Moment) -> Option<Snapshot> {
-        let ids = self.news.iter().filter_map(|(name, news)| {
-            let id = before.fleet.server_named(name)?;
-            Arc::ptr_eq(before.server(id)?, &news.slots).then_some((id, name, news))
-        });
-        let news: Vec<(ServerId, &String, &News)> = ids.collect();
-        let finds = news.iter().flat_map(|(server, _, news)| {
-            news.mounts.iter().map(|mount| Find { server: *server, mount: &mount.name })
-        });
-        let next = before.with_finds(finds, forgotten);
-        tell_of_limits(&next, &mut self.told);
-        if same_streams(before, &next) {
-            let in_vain = news.iter().map(|(_, name, news)| {
-                ((*name).clone(), (Arc::downgrade(before), hash_of(&news.mounts)))
-            });
-            self.in_vain.retain(|_, (with, _)| with.strong_count() > 0);
-            self.in_vain.extend(in_vain);
-            return None;
-        }
-        for (server, _, news) in &news {
-            for mount in &news.mounts {
-                if let Some(slots) = next.mount_at(*server, &mount.name) {
-                    welcome(slots, mount, news.began, next.fleet.balance.settle);
-                }
+    /// Whether there is news of a server that is not in force yet.
+    fn is_open(&self, server: &str) -> bool {
+        self.news.contains_key(server) || self.under_way.contains(server)
+    }
+
+    /// The news, which are under way from now on.
+    fn take(&mut self) -> Vec<News> {
+        self.under_way.extend(self.news.keys().cloned());
+        self.news.drain().map(|(_, news)| news).collect()
+    }
+
+    /// Notes that what was seen changes nothing of `snapshot`.
+    fn note_in_vain(&mut self, snapshot: &Arc<Snapshot>, news: &[(ServerId, &News)]) {
+        self.in_vain.retain(|_, (with, _)| with.strong_count() > 0);
+        self.in_vain.extend(news.iter().map(|(_, news)| {
+            (news.server.clone(), (Arc::downgrade(snapshot), hash_of(&news.mounts)))
+        }));
+    }
+
+    /// Says once where there are more mounts than a pattern may have streams.
+    fn tell_of_limits(&mut self, snapshot: &Snapshot) {
+        for (_, pattern) in snapshot.fleet.patterns.iter() {
+            let most = pattern.max_streams;
+            let Some(entry) = snapshot.fleet.streams.get(pattern.stream) else { continue };
+            if pattern.left_out() > 0 && self.told.insert(entry.path.clone(), most) != Some(most) {
+                warn!(
+                    pattern = %entry.path, max_streams = most,
+                    "relays list more mounts than the pattern may have streams: the others are \
+                     left out; raise max_streams, or make the prefix longer"
+                );
             }
         }
-        let (was, is) = (before.fleet.streams.len(), next.fleet.streams.len());
-        debug!(was, is, "the streams under patterns have changed");
-        Some(next)
+    }
+}
+
+impl News {
+    /// Those of servers that `snapshot` still has, with their numbers there.
+    fn of<'n>(all: &'n [Self], snapshot: &Snapshot) -> Vec<(ServerId, &'n Self)> {
+        let here = all.iter().filter_map(|news| {
+            let id = snapshot.fleet.server_named(&news.server)?;
+            Arc::ptr_eq(snapshot.server(id)?, &news.slots).then_some((id, news))
+        });
+        here.collect()
+    }
+
+    fn finds(&self, server: ServerId) -> impl Iterator<Item = Find<'_>> {
+        self.mounts.iter().map(move |mount| Find { server, mount: &mount.name })
+    }
+
+    /// Enters what was seen of the mounts that are streams in `snapshot`.
+    fn enter(&self, server: ServerId, snapshot: &Snapshot) {
+        for mount in &self.mounts {
+            if let Some(slots) = snapshot.mount_at(server, &mount.name) {
+                welcome(slots, mount, self.began, snapshot.fleet.balance.settle);
+            }
+        }
     }
 }
 
@@ -192,21 +241,6 @@ fn hash_of(mounts: &[MountReport]) -> u64 {
 fn same_streams(one: &Snapshot, other: &Snapshot) -> bool {
     let (one, other) = (&one.fleet.streams, &other.fleet.streams);
     one.len() == other.len() && one.iter().zip(other).all(|(one, other)| Arc::ptr_eq(one, other))
-}
-
-/// Says once where there are more mounts than a pattern may have streams.
-fn tell_of_limits(snapshot: &Snapshot, told: &mut HashMap<String, usize>) {
-    for (_, pattern) in snapshot.fleet.patterns.iter() {
-        let most = pattern.max_streams;
-        let Some(entry) = snapshot.fleet.streams.get(pattern.stream) else { continue };
-        if pattern.left_out() > 0 && told.insert(entry.path.clone(), most) != Some(most) {
-            warn!(
-                pattern = %entry.path, max_streams = most,
-                "relays list more mounts than the pattern may have streams: the others are left \
-                 out; raise max_streams, or make the prefix longer"
-            );
-        }
-    }
 }
 
 #[cfg(test)]

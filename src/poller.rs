@@ -56,7 +56,7 @@ async fn run_with<E: Eye + 'static>(
     let mut tasks: Vec<Task> = Vec::new();
     let mut running = JoinSet::new();
     let discovery = Arc::new(Discovery::default());
-    let discovering = discovery.run(&state);
+    let discovering = Arc::clone(&discovery).run(Arc::clone(&state));
     tokio::pin!(discovering);
     let mut sweep = tokio::time::interval(SWEEP);
     loop {

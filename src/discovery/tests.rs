@@ -35,15 +35,15 @@ fn fleet(streams: &str) -> Fleet {
 
 /// A balancer whose relays are looked at when the test says so, in a time that it makes up.
 struct Scene {
-    state: State,
-    discovery: Discovery,
+    state: Arc<State>,
+    discovery: Arc<Discovery>,
     now: Moment,
 }
 
 impl Scene {
     fn new(streams: &str) -> Self {
-        let state = State::new(Snapshot::first(fleet(streams), "first".to_owned()));
-        Self { state, discovery: Discovery::default(), now: Duration::from_secs(1_000) }
+        let state = Arc::new(State::new(Snapshot::first(fleet(streams), "first".to_owned())));
+        Self { state, discovery: Arc::default(), now: Duration::from_secs(1_000) }
     }
 
     /// A good look at a server that lists these mounts, each with room for ten; what it finds is
@@ -74,10 +74,8 @@ impl Scene {
     }
 
     fn publish(&self) {
-        let forgotten = self.now.saturating_sub(REMEMBERED);
-        let mut notes = self.discovery.notes();
-        self.state.refine(|before| notes.next(before, forgotten));
-        notes.news.clear();
+        self.discovery.publish(&self.state, self.now.saturating_sub(REMEMBERED));
+        self.discovery.notes().under_way.clear();
     }
 
     fn streams(&self) -> Vec<String> {
@@ -304,12 +302,8 @@ fn what_was_seen_before_a_reload_is_in_force_after_it() {
 
 #[test]
 fn neither_a_reload_nor_a_find_is_lost_to_the_other() {
-    let mut scene = Scene::new(TALKS);
+    let state = Scene::new(TALKS).state;
     let reloads = 200;
-    let state = Arc::new(std::mem::replace(
-        &mut scene.state,
-        State::new(Snapshot::first(fleet(TALKS), String::new())),
-    ));
     let reloading = {
         let state = Arc::clone(&state);
         thread::spawn(move || {
@@ -351,8 +345,9 @@ fn neither_a_reload_nor_a_find_is_lost_to_the_other() {
 async fn whoever_waits_for_it_finds_it_in_force() {
     let mut scene = Scene::new(TALKS);
     scene.see("vienna", &["/talks/a.ogg"]);
+    let (discovery, state) = (Arc::clone(&scene.discovery), Arc::clone(&scene.state));
     tokio::select! {
-        () = scene.discovery.run(&scene.state) => {}
+        () = discovery.run(state) => {}
         () = scene.discovery.settled("vienna") => {}
     }
     assert_eq!(scene.streams(), ["/talks/a.ogg"]);

@@ -42,7 +42,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("server", &["forwarded"]),
     // What is shown.
     ("metrics", &["counters", "fleet", "player", "select", "server", "slots", "state"]),
-    ("status", &["counters", "fleet", "player", "select", "slots", "state"]),
+    ("status", &["fleet", "player", "select", "slots", "state"]),
     // What runs.
     (
         "poller",

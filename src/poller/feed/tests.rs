@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::source::Sources;
 use crate::fleet::compile::{Outside, compile};
+use crate::fleet::patterns::Find;
 use crate::icecast::{Activity, Limit, MountReport, Report};
 use crate::slots::{begin_look, record};
 
@@ -22,6 +23,7 @@ servers:
   vienna: {url: 'http://vienna.example.org', stats: {source: live, password: secret}}
 streams:
   /x:
+  /talks/*: {max_streams: 1}
 ";
 
 /// A feed of `vienna`, whose last look saw three listeners on `/x` and ten clients.
@@ -91,6 +93,15 @@ async fn a_count_that_a_look_has_seen_already_does_not_ring() {
 #[tokio::test(start_paused = true)]
 async fn a_mount_that_is_not_configured_does_not_ring() {
     assert!(!scene().rings("EVENT /y listeners 4\n").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mount_that_a_pattern_wants_rings_as_long_as_there_is_room_for_it() {
+    let mut scene = scene();
+    assert!(scene.rings("EVENT /talks/a listeners 0\n").await);
+    let find = Find { server: 0, mount: "/talks/b" };
+    scene.snapshot = scene.snapshot.with_finds([find], Duration::ZERO);
+    assert!(!scene.rings("EVENT /talks/a listeners 0\n").await);
 }
 
 #[tokio::test(start_paused = true)]

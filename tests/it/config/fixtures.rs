@@ -78,7 +78,7 @@ fn the_reference_and_every_example_load_without_a_warning() {
             Err(problems) => panic!("{problems}"),
         }
     }
-    assert_eq!(paths.len(), 5);
+    assert_eq!(paths.len(), 6);
 }
 
 #[test]

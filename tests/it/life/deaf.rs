@@ -45,7 +45,7 @@ pub(super) fn prepare() -> Preparation {
     let yaml = format!(
         "listen: '{public}'\nadmin: '{admin}'\n\
          servers: {{{SERVER}: {{url: '{}', max_joins_per_second: 1000000}}}}\n\
-         streams: {{{STREAM}: }}\n",
+         streams: {{{STREAM}: , /talks/*: }}\n",
         relay.url()
     );
     fs::write(folder.path().join("balancer.yaml"), yaml).unwrap();
