@@ -113,8 +113,9 @@ fn only_relays_that_are_surely_well_are_sent_listeners_beyond_their_limit() {
 }
 
 #[test]
-fn who_comes_by_https_is_sent_to_plain_http_before_a_limit_is_exceeded() {
-    let mut scene = scene(&MIXED.replace("headroom: 0", "headroom: 0, when_full: overflow"));
+fn who_comes_by_https_is_sent_to_plain_http_where_it_may_be_before_a_limit_is_exceeded() {
+    let overflow = MIXED.replace("headroom: 0", "headroom: 0, when_full: overflow");
+    let mut scene = scene(&overflow.replace("  /x:", WHEN_FULL));
     scene.saw("vienna", vec![mount("/x", 10, 10)]);
     scene.saw("berlin", vec![mount("/x", 8, 10)]);
     scene.client = Client { https: true, ..Client::ANY };
