@@ -159,8 +159,10 @@ fn a_look_during_an_overflow_neither_loses_nor_frees_what_was_promised() {
             thread.join().unwrap();
             assert!(!another, "nothing was free");
             assert_eq!((account.reserved(), account.load(), account.free()), (1, 2, Some(0)));
-            // When both have gone and the promise has settled, the slot is free again, once.
+            // When both have gone, and a look has begun after the promise and one `settle` later, the
+            // slot is free again, once.
             look(&account, 100, 0, 0);
+            look(&account, 200, 0, 0);
             assert!(account.claim(1) && !account.claim(1));
         },
         INTERLEAVINGS,
