@@ -113,12 +113,16 @@ fn only_relays_that_are_surely_well_are_sent_listeners_beyond_their_limit() {
 }
 
 #[test]
-fn who_comes_by_https_is_sent_to_plain_http_before_a_limit_is_exceeded() {
-    let mut scene = scene(&MIXED.replace("headroom: 0", "headroom: 0, when_full: overflow"));
-    scene.saw("vienna", vec![mount("/x", 10, 10)]);
-    scene.saw("berlin", vec![mount("/x", 8, 10)]);
-    scene.client = Client { https: true, ..Client::ANY };
-    assert_eq!([scene.ask(), scene.ask(), scene.ask()], ["berlin", "berlin", "vienna"]);
+fn who_comes_by_https_is_sent_to_plain_http_before_a_limit_is_exceeded_if_it_may_be() {
+    let overflow = MIXED.replace("headroom: 0", "headroom: 0, when_full: overflow");
+    let may = overflow.replace("  /x:", "  /x: {https_to_http: when_full}");
+    for (yaml, answers) in [(may, ["berlin", "berlin", "vienna"]), (overflow, ["vienna"; 3])] {
+        let mut scene = scene(&yaml);
+        scene.saw("vienna", vec![mount("/x", 10, 10)]);
+        scene.saw("berlin", vec![mount("/x", 8, 10)]);
+        scene.client = Client { https: true, ..Client::ANY };
+        assert_eq!([scene.ask(), scene.ask(), scene.ask()], answers);
+    }
 }
 
 #[test]
