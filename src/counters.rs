@@ -81,7 +81,7 @@ pub struct Totals {
     /// Connections of trusted proxies closed because they did not begin with a PROXY header.
     pub shed_proxy_header: Counter,
     /// Connections closed because their TLS handshake failed.
-    pub shed_tls_handshake: Counter,
+    pub tls_handshake_failures: Counter,
     /// Reloads that put a new configuration in force.
     pub reloads_ok: Counter,
     /// Reloads refused for what stood in the file.
@@ -270,7 +270,7 @@ impl Default for Totals {
             shed_max_connections: Counter::default(),
             shed_per_client: Counter::default(),
             shed_proxy_header: Counter::default(),
-            shed_tls_handshake: Counter::default(),
+            tls_handshake_failures: Counter::default(),
             reloads_ok: Counter::default(),
             reloads_rejected: Counter::default(),
             reloads_unchanged: Counter::default(),

@@ -59,6 +59,10 @@ const COUNTERS: &[(&str, &str)] = &[
         "log_lines_dropped_total",
         "Lines of the log and of the access log that could not be written.",
     ),
+    (
+        "tls_handshake_failures_total",
+        "Connections closed because their TLS handshake failed or was not made in time.",
+    ),
     ("panics_total", "Panics, each of which is a fault of this program."),
 ];
 
@@ -145,7 +149,6 @@ impl Sheet {
             ("max_connections", &state.totals.shed_max_connections),
             ("per_client", &state.totals.shed_per_client),
             ("proxy_header", &state.totals.shed_proxy_header),
-            ("tls_handshake", &state.totals.shed_tls_handshake),
         ] {
             self.counter("shed_total", &[("reason", reason)], shed.get());
         }
@@ -170,6 +173,8 @@ impl Sheet {
         if let Some(tls) = &snapshot.fleet.tls {
             let expiry = tls.identity.expiry().as_secs_f64();
             self.gauge("tls_certificate_expiry_timestamp_seconds", &[], expiry);
+            let failures = state.totals.tls_handshake_failures.get();
+            self.counter("tls_handshake_failures_total", &[], failures);
         }
         let (version, rustc) = (env!("CARGO_PKG_VERSION"), env!("RUSTC_VERSION"));
         self.gauge("build_info", &[("version", version), ("rustc", rustc)], 1.0);

@@ -113,7 +113,7 @@ impl Service for Redirector {
     }
 
     fn without_handshake(&self) {
-        self.state.totals.shed_tls_handshake.increment();
+        self.state.totals.tls_handshake_failures.increment();
     }
 
     /// A proxy on this machine, or one that is trusted, speaks for everybody who comes through it;

@@ -113,7 +113,7 @@ fn curl_is_redirected_by_tls_1_2_and_1_3_and_by_nothing_older() {
     assert_eq!(printed, "bad request: this port speaks https, not plain http\n");
     let answer = station.balancer.ask(mount);
     assert_eq!(answer.header("Location"), Some(&*format!("{}{mount}", station.relay.url())));
-    assert_eq!(station.balancer.metric("shed_total", &["tls_handshake"]), Some(2.0));
+    assert_eq!(station.balancer.metric("tls_handshake_failures_total", &[]), Some(2.0));
 }
 
 #[test]

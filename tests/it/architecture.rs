@@ -61,6 +61,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "queue",
             "select",
             "server",
+            "slots",
             "state",
         ],
     ),

@@ -233,8 +233,8 @@ async fn every_counter_of_requests_is_there_with_zero_before_the_first_request()
             .any(|name| family(series).ends_with(name))
     });
     let requests: Vec<_> = requests.collect();
-    // 8 outcomes in all, 5 of the stream, a redirect, 4 reasons to shed, 3 results of a reload.
-    assert_eq!(requests.len(), 21, "{requests:?}");
+    // 8 outcomes in all, 5 of the stream, a redirect, 3 reasons to shed, 3 results of a reload.
+    assert_eq!(requests.len(), 20, "{requests:?}");
     assert!(requests.iter().all(|(_, value)| *value == 0.0), "{requests:?}");
 }
 

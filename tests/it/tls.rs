@@ -54,11 +54,19 @@ streams: {{/saal1.ogg: }}
         wire.answer().await
     }
 
-    /// How many connections were closed for this reason.
+    /// How many connections were turned away for this reason.
     async fn shed(&self, reason: &str) -> usize {
-        let series = format!("icecast_balancer_shed_total{{reason=\"{reason}\"}} ");
+        self.count(&format!("icecast_balancer_shed_total{{reason=\"{reason}\"}} ")).await
+    }
+
+    /// How many handshakes failed.
+    async fn failures(&self) -> usize {
+        self.count("icecast_balancer_tls_handshake_failures_total ").await
+    }
+
+    async fn count(&self, series: &str) -> usize {
         let metrics = self.balancer.admin_get("/metrics").await.body;
-        let line = metrics.lines().find_map(|line| line.strip_prefix(&series));
+        let line = metrics.lines().find_map(|line| line.strip_prefix(series));
         line.expect("the series is there").parse().expect("a count")
     }
 }

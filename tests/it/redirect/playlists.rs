@@ -113,8 +113,11 @@ async fn a_playlist_has_exactly_these_headers_and_head_is_told_them_too() {
     for (target, accept, media_type) in lists.into_iter().chain([json]) {
         let answer = get(&balancer, &target, accept).await;
         let length = answer.body.len().to_string();
+        let shown = answer.header("access-control-expose-headers").unwrap_or_default();
+        assert!(shown.contains("icy-name"), "{shown}");
         let mut expected = BTreeMap::from([
             ("access-control-allow-origin", "*"),
+            ("access-control-expose-headers", shown),
             ("cache-control", "no-store"),
             ("content-length", &length),
             ("content-type", media_type),

@@ -76,7 +76,7 @@ async fn who_speaks_plain_http_is_told_that_this_port_does_not() {
         let malformed = "icecast_balancer_requests_total{outcome=\"bad_request\"}";
         assert_eq!(station.balancer.metric(malformed).await, Some(number as f64 + 1.0));
     }
-    assert_eq!(station.shed("tls_handshake").await, 0);
+    assert_eq!(station.failures().await, 0);
 }
 
 #[tokio::test]
@@ -96,15 +96,14 @@ async fn a_handshake_that_fails_costs_its_connection_and_is_counted() {
         wire.finish().await;
         let told = wire.rest().await;
         assert!(!told.contains("HTTP"), "{told}");
-        eventually("it is counted", async || station.shed("tls_handshake").await == number + 1)
-            .await;
+        eventually("it is counted", async || station.failures().await == number + 1).await;
         bystander.send(REQUEST).await;
         assert_eq!(bystander.answer().await.status, 302);
     }
     // Nor does a look at the port count.
     Wire::to(station.balancer.tls()).await.finish().await;
     assert_eq!(station.ask().await.status, 302);
-    assert_eq!(station.shed("tls_handshake").await, garbage.len());
+    assert_eq!(station.failures().await, garbage.len());
 }
 
 #[tokio::test]
@@ -115,7 +114,7 @@ async fn a_handshake_that_is_never_finished_is_closed_at_the_header_timeout() {
         wire.send(beginning).await;
         assert_eq!(wire.rest().await, "");
         // Who says nothing may be a browser that expects to need a connection.
-        assert_eq!(station.shed("tls_handshake").await, (number + 1).min(2));
+        assert_eq!(station.failures().await, (number + 1).min(2));
     }
     // The request has its own time.
     let mut wire = station.connect().await;
@@ -155,7 +154,7 @@ async fn thousands_of_half_handshakes_harm_nobody_else() {
         );
     }
     drop(half);
-    eventually("they have gone", async || station.shed("tls_handshake").await == HALF).await;
+    eventually("they have gone", async || station.failures().await == HALF).await;
 }
 
 /// What a real player says first.

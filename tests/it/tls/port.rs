@@ -1,5 +1,6 @@
 //! What holds for the plain port holds for this one.
 
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::redirect::vectors::{After, vectors};
@@ -34,7 +35,7 @@ async fn a_proxy_header_comes_before_the_handshake() {
     let client = crate::support::tls::client(&station.pair, &rustls::version::TLS13, &[]);
     for header in ["PROXY TCP4 127.0.0.9 127.0.0.1 56324 8443\r\n", "PROXY UNKNOWN\r\n"] {
         let mut socket = TcpStream::connect(station.balancer.tls()).await.unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut socket, header.as_bytes()).await.unwrap();
+        socket.write_all(header.as_bytes()).await.unwrap();
         let mut wire = shake(socket, &client).await.unwrap();
         wire.send(REQUEST).await;
         assert_eq!(wire.answer().await.location(), "https://relay.example/saal1.ogg");
@@ -88,11 +89,10 @@ async fn who_reads_no_answers_is_given_up_on() {
     // Each answer has the query in it, so that the buffers on the way are full soon.
     let query = format!("?{} HTTP", "a".repeat(7_000));
     let requests = REQUEST.replacen(" HTTP", &query, 1).repeat(10);
-    let sending = tokio::spawn(async move {
-        loop {
-            wire.send(&requests).await;
-        }
-    });
+    let sending =
+        tokio::spawn(
+            async move { while wire.socket().write_all(requests.as_bytes()).await.is_ok() {} },
+        );
     eventually("the connection is given up on", async || {
         let open = ["idle", "active"].map(|state| {
             let series = format!("icecast_balancer_connections{{state=\"{state}\"}}");
