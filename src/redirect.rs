@@ -200,10 +200,13 @@ fn decide(
         Err(reply) => return Step::Told(reply),
     };
     let now = state.now();
+    // Only a line of the configuration can take the place of the list, and no relay.
+    let is_list = ask.path == playlist::STREAMLIST && snapshot.fleet.streamlist;
+    if is_list && !snapshot.fleet.paths.contains_key(ask.path) {
+        return Step::Told(playlist::streamlist(snapshot));
+    }
     let Some((stream, list)) = wanted(snapshot, ask.path, head) else {
-        let is_list = snapshot.fleet.streamlist && ask.path == playlist::STREAMLIST;
-        let reply = if is_list { playlist::streamlist(&snapshot.fleet) } else { Reply::NotFound };
-        return Step::Told(reply);
+        return Step::Told(Reply::NotFound);
     };
     if let Some(names) = &mut names {
         let stream = snapshot.fleet.streams.get(stream);

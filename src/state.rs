@@ -9,7 +9,7 @@ mod succession;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
@@ -50,6 +50,8 @@ pub struct Snapshot {
     pub digest: String,
     servers: Vec<ServerState>,
     streams: Vec<StreamState>,
+    /// The list of all streams, from when somebody asks for it.
+    list: OnceLock<Arc<[u8]>>,
 }
 
 /// How the configuration came to be what it is.
@@ -319,6 +321,11 @@ impl Snapshot {
         self.servers.get(id).is_some_and(|server| {
             server.mounts.values().any(|m| m.is_found && m.slots.is_gone_since(forgotten))
         })
+    }
+
+    /// The list of all streams, which `make` makes of the configuration once.
+    pub fn list(&self, make: impl FnOnce(&Fleet) -> String) -> Arc<[u8]> {
+        Arc::clone(self.list.get_or_init(|| make(&self.fleet).into_bytes().into()))
     }
 
     /// The ledger of a server.

@@ -8,6 +8,7 @@
 
 mod format;
 
+use bytes::Bytes;
 use http::HeaderValue;
 use http::request::Parts;
 use serde::Serialize;
@@ -99,7 +100,15 @@ pub(super) fn reply(
 ///
 /// Icecast 2.4 asks for a path as it stands in a list, with spaces and umlauts, which is no request
 /// that could be answered: such streams are left out.
-pub(super) fn streamlist(fleet: &Fleet) -> Reply {
+///
+/// With patterns there may be thousands, so the list is made once for each snapshot, and all who
+/// read it share it.
+pub(super) fn streamlist(snapshot: &Snapshot) -> Reply {
+    let body = Bytes::from_owner(snapshot.list(paths));
+    Reply::List(Document { media_type: "text/plain", varies: false, body })
+}
+
+fn paths(fleet: &Fleet) -> String {
     let mut body = String::new();
     for stream in fleet.streams.iter().filter(|stream| !stream.is_pattern()) {
         let path = &stream.path;
@@ -108,7 +117,7 @@ pub(super) fn streamlist(fleet: &Fleet) -> Reply {
             body.push('\n');
         }
     }
-    Reply::List(Document { media_type: "text/plain", varies: false, body: body.into() })
+    body
 }
 
 /// Where the stream at `path` is played by way of the balancer: as configured, or else at the host

@@ -1,7 +1,7 @@
 //! How one snapshot follows another: what is made anew, and what is taken over from the one before.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::counters::{Counter, Outcomes};
 use crate::fleet::patterns::{Find, Pattern};
@@ -25,7 +25,7 @@ pub(super) fn build(fleet: Fleet, digest: String, before: Option<&Snapshot>) -> 
         let state = stream_state(stream, entry, &fleet, &mut servers, heritage);
         streams.push(state);
     }
-    Snapshot { fleet, digest, servers, streams }
+    Snapshot { fleet, digest, servers, streams, list: OnceLock::new() }
 }
 
 /// The mounts that the servers of `fleet` have listed, as far as `before` knows them.

@@ -162,3 +162,21 @@ async fn no_request_fails_while_streams_come_and_go_and_configurations_too() {
         player.await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_stream_that_was_found_has_its_lists_and_stands_in_that_of_all_streams() {
+    let relay = talks(&["/talks/a.ogg", "/admin/streamlist.txt"]);
+    let yaml =
+        format!("{BUSY}streamlist: true\n{}streams: {{/*: , /x.ogg: }}\n", servers(&[&relay]));
+    let balancer = Balancer::start(&yaml).await;
+    let all = balancer.get("/admin/streamlist.txt").await;
+    assert_eq!(all.status, 200, "no relay can take its place: {all:?}");
+    assert_eq!(all.body, "/x.ogg\n/admin/streamlist.txt\n/talks/a.ogg\n");
+    let list = balancer.get("/talks/a.ogg.m3u").await;
+    assert_eq!(list.status, 200, "{list:?}");
+    assert!(list.body.contains(&format!("{}/talks/a.ogg", relay.url())), "{}", list.body);
+    assert_eq!(balancer.get("/talks/b.ogg.m3u").await.status, 503);
+    relay.add_mount("/talks/b.ogg", None);
+    until_status(&balancer, "/talks/b.ogg", 302).await;
+    assert!(balancer.get("/admin/streamlist.txt").await.body.ends_with("/talks/b.ogg\n"));
+}
