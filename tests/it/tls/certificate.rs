@@ -5,9 +5,10 @@ use std::fs;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use icecast_balancer::clock::unix_now;
+use tokio::time::Instant;
 
 use crate::support::tls::{Pair, Shelf, connect};
-use crate::support::{Balancer, eventually, raw};
+use crate::support::{Balancer, PATIENCE, eventually, raw};
 
 use super::{REQUEST, Station};
 
@@ -21,7 +22,7 @@ const RELOAD: &str = "POST /-/reload HTTP/1.1\r\nHost: localhost\r\nConnection: 
 const PLAIN: &str = "servers: {one: 'http://127.0.0.1:1'}\nstreams: {/saal1.ogg: }\n";
 
 /// Replacements under load.
-const REPLACEMENTS: usize = 20;
+const REPLACEMENTS: u32 = 20;
 
 impl Station {
     /// Waits until new connections are shown this certificate.
@@ -187,6 +188,7 @@ async fn no_player_notices_that_the_certificate_is_replaced() {
     let (tls, mut current) = (station.balancer.tls(), station.pair.clone());
     let mut kept = station.connect().await;
     let mut asked = 0;
+    let deadline = Instant::now() + REPLACEMENTS * PATIENCE;
     for _ in 0..REPLACEMENTS {
         let next = Pair::new();
         station.shelf.put(&next);
@@ -205,6 +207,7 @@ async fn no_player_notices_that_the_certificate_is_replaced() {
             wire.send(REQUEST).await;
             assert_eq!(wire.answer().await.status, 302);
             asked += 1;
+            assert!(Instant::now() < deadline, "a new certificate is never shown");
             if wire.socket().get_ref().1.peer_certificates().unwrap() == [next.der()] {
                 break;
             }
