@@ -105,7 +105,7 @@ fn measure(servers: usize, mounts: usize) {
     let names: Vec<String> = (0..mounts).map(|n| format!("/talks/day-1/talk-{n:05}.ogg")).collect();
     let first = find(&state, servers, &names);
     look(&state, &names);
-    state.sweep();
+    drop(state.sweep());
     let each = (resident() - empty) / 1024.0 / (servers * mounts) as f64;
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -122,7 +122,7 @@ fn measure(servers: usize, mounts: usize) {
         let began = cpu();
         state.replace(fleet(servers), round.to_string());
         reload += cpu().saturating_sub(began);
-        state.sweep();
+        drop(state.sweep());
     }
     stop.store(true, Relaxed);
     let mut times = asking.join().expect("every player is redirected");

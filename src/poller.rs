@@ -79,7 +79,7 @@ async fn run_with<E: Eye + 'static>(
             () = stop.cancelled() => break,
             changed = replacements.changed() => if changed.is_err() { break },
             () = &mut discovering => {}
-            _ = sweep.tick() => state.sweep(),
+            _ = sweep.tick() => drop_aside(state.sweep()),
             // What it says of a panic may quote a password; that it happened is in the log.
             Some(Err(_error)) = running.join_next() => {
                 warn!("a poll task broke; all begin again");
@@ -88,6 +88,13 @@ async fn run_with<E: Eye + 'static>(
         }
     }
     running.shutdown().await;
+}
+
+/// Drops what may take a while to drop, and has nobody wait for it.
+fn drop_aside(old: Vec<Arc<Snapshot>>) {
+    if !old.is_empty() {
+        drop(tokio::task::spawn_blocking(move || drop(old)));
+    }
 }
 
 /// A server that is being polled, for as long as this exists.

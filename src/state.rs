@@ -236,11 +236,11 @@ impl State {
         }
     }
 
-    /// Drops the snapshots that were replaced and that nobody has any more. A large one takes
+    /// The snapshots that were replaced and that nobody has any more, to be dropped. A large one takes
     /// milliseconds to drop, which must not befall the request that was the last to have it.
-    pub fn sweep(&self) {
+    pub fn sweep(&self) -> Vec<Arc<Snapshot>> {
         let mut replaced = self.lock_replacing();
-        replaced.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        replaced.extract_if(.., |snapshot| Arc::strong_count(snapshot) == 1).collect()
     }
 
     fn lock_replacing(&self) -> MutexGuard<'_, Vec<Arc<Snapshot>>> {

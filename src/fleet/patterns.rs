@@ -6,7 +6,7 @@
 //!
 //! Names come from relays, which may be hostile. So there are at most [`Pattern::max_streams`],
 //! shared fairly between servers, and a name is taken only if a configuration could have it
-//! ([`is_name`]).
+//! (`is_name`).
 
 mod share;
 
