@@ -132,12 +132,12 @@ fn own_url(fleet: &Fleet, path: &str, head: &Parts, https: bool) -> Option<Heade
     url.try_into().ok()
 }
 
-/// What a redirect comes to only when nothing else is left is no alternative: plain http for who
-/// came by https, and relays of which nothing is known.
+/// What a redirect comes to only when nothing else is left is no alternative: full relays, plain http
+/// for who came by https, and relays of which nothing is known.
 fn relays<'a>(offers: &[Offer<'a>], ask: &Ask<'_>) -> Vec<Relay<'a>> {
     let kind = |offer: &Offer<'_>| {
         let rank = offer.standing.rank;
-        (rank.leaves_tls, rank.trust == Trust::Guess)
+        (rank.beyond_limit, rank.leaves_tls, rank.trust == Trust::Guess)
     };
     let best = offers.first().map(kind);
     let alike = offers.iter().filter(|offer| Some(kind(offer)) == best);

@@ -78,6 +78,9 @@ impl Measure {
     fn of(snapshot: &Snapshot, stream: StreamId, client: Client, offers: &[Offer<'_>]) -> Self {
         let limited = offers.iter().all(|offer| offer.standing.share.is_some());
         let used = if limited { Self::Share } else { Self::Load };
+        if offers.iter().all(|offer| offer.standing.rank.beyond_limit) {
+            return used;
+        }
         match snapshot.fleet.balance.policy {
             Policy::WeightedRandom => Self::Weight,
             Policy::MostFree if limited => Self::Free,

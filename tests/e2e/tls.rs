@@ -13,6 +13,7 @@ use crate::support::lab::{Lab, free_port};
 use crate::support::player::Player;
 use crate::support::process::{Program, eventually};
 use crate::support::source::{Source, Stream};
+use crate::table::tell;
 
 /// How long a relay must have a player among its listeners.
 const SECONDS: u64 = 4;
@@ -167,6 +168,8 @@ fn plays(players: &[Player]) {
             plays.then_some(())
         });
         playing.stop();
+        let evidence = format!("{SECONDS} s on the relay, by TLS all the way");
+        tell(player.name(), "https", Stream::Vorbis.name(), &evidence);
     }
     let labels = [format!("stream=\"{mount}\""), "server=\"vienna\"".to_owned()];
     let labels = labels.each_ref().map(String::as_str);

@@ -86,3 +86,29 @@ streams:
     scene.saw("vienna", vec![]);
     assert_eq!(scene.ranked(), ["https://example.org/sorry.ogg"]);
 }
+
+#[test]
+fn with_client_hash_the_list_is_in_the_order_of_the_clients_network() {
+    let mut scene = four("client_hash");
+    let mut lists = std::collections::BTreeSet::new();
+    for network in 0..20 {
+        scene.client.address = Some(std::net::Ipv4Addr::new(192, 0, network, 1).into());
+        let list: Vec<_> = scene.ranked().into_iter().map(str::to_owned).collect();
+        assert_eq!(list.last().map(String::as_str), Some("graz"), "tiers come first");
+        assert_eq!(scene.ask(), list[0]);
+        lists.insert(list);
+    }
+    assert!(lists.len() > 2, "{lists:?}");
+    scene.client.address = None;
+    assert_eq!(scene.ranked().len(), 4);
+}
+
+#[test]
+fn full_relays_are_listed_by_their_load_where_a_redirect_would_overflow_them() {
+    let scene = scene(&TWO.replace("headroom: 0", "headroom: 0, when_full: overflow"));
+    scene.saw("vienna", vec![mount("/x", 10, 10)]);
+    scene.saw("berlin", vec![mount("/x", 20, 40)]);
+    assert_eq!(scene.ranked(), ["berlin", "vienna"]);
+    scene.saw("berlin", vec![mount("/x", 50, 40)]);
+    assert_eq!(scene.ranked(), ["vienna", "berlin"]);
+}

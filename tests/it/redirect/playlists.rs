@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::relay::Relay;
-use crate::support::{Answer, Balancer, Wire, first_answer, number, raw, servers, servers_with};
+use crate::support::{
+    Answer, Balancer, Wire, eventually, first_answer, number, raw, servers, servers_with,
+};
 
 const FORMATS: [(&str, &str); 3] =
     [(".m3u", "audio/x-mpegurl"), (".pls", "audio/x-scpls"), (".xspf", "application/xspf+xml")];
@@ -374,4 +376,36 @@ async fn the_list_of_streams_is_given_to_icecasts_slaves_if_that_is_configured()
     ));
     assert!(balancer.reload.reload().await.is_some());
     assert_ne!(get(&balancer, "/admin/streamlist.txt", "").await.status, 200, "it is a stream's");
+}
+
+#[tokio::test]
+async fn what_is_found_under_a_pattern_has_its_lists_and_what_is_not_has_none() {
+    let relay = Relay::builder().unlimited("/talks/one.ogg").start().unwrap();
+    let yaml = format!("{}streams: {{'/talks/*': }}\nstreamlist: true\n", servers(&[&relay]));
+    let balancer = Balancer::start(&yaml).await;
+    eventually("the talk is found", async || balancer.get("/talks/one.ogg").await.status == 302)
+        .await;
+    let found = get(&balancer, "/talks/one.ogg.m3u", "").await;
+    let own = "http://radio.example:8000/talks/one.ogg";
+    assert_eq!(urls(&found), [own, &format!("{}/talks/one.ogg", relay.url())]);
+    assert_eq!(json(&balancer, "/talks/one.ogg").await.url, Some(own.to_owned()));
+    let accept = "Accept: application/json\r\n";
+    for (target, headers) in [("/talks/two.ogg.m3u", ""), ("/talks/two.ogg", accept)] {
+        assert_eq!(get(&balancer, target, headers).await.status, 503, "{target}");
+    }
+    assert_eq!(get(&balancer, "/admin/streamlist.txt", "").await.body, "/talks/one.ogg\n");
+}
+
+#[tokio::test]
+async fn a_full_relay_is_listed_only_where_a_redirect_would_go_to_it_all_the_same() {
+    let full = Relay::builder().mount("/x", 10).start().unwrap();
+    full.hold_listeners("/x", 10);
+    let room = Relay::builder().mount("/x", 10).start().unwrap();
+    let balance = "balance: {headroom: 0, when_full: overflow}\npoll: {interval: 100ms}\n";
+    let yaml = format!("{balance}{}streams: {{/x: }}\n", servers(&[&full, &room]));
+    let balancer = Balancer::start(&yaml.replace("100ms}", "100ms, fast_interval: 100ms}")).await;
+    assert_eq!(urls(&get(&balancer, "/x.m3u", "").await).len(), 2);
+    room.hold_listeners("/x", 10);
+    eventually("both are listed", async || urls(&get(&balancer, "/x.m3u", "").await).len() == 3)
+        .await;
 }
