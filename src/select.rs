@@ -2,7 +2,7 @@
 //!
 //! The decision is a function of its arguments: the snapshot, the moment and chance are passed in,
 //! nothing is kept. [`verdicts`] says of each mount whether it could take a listener, and if not, why;
-//! [`pick`] chooses among those that could; [`assign`] also takes the slot; [`ranked`] tells them
+//! [`pick`] chooses among those that could; [`assign`] also takes the slot; [`ranked()`] tells them
 //! all in order. The redirect, playlists, the status and every explanation call the same four.
 
 mod affinity;
