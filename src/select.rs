@@ -6,6 +6,8 @@
 //! all in order. The redirect, playlists, the status and every explanation call the same four.
 
 mod affinity;
+mod judge;
+mod policy;
 mod preference;
 mod ranked;
 mod sums;
@@ -14,10 +16,13 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-use crate::fleet::{Fallback, Family, Origin, Panic, Policy, ServerState, StreamId, WhenFull};
+use crate::fleet::{Fallback, Family, Origin, Policy, StreamId, WhenFull};
 use crate::player::{Client, Refusal};
-use crate::slots::{Health, Moment, Presence, reserve, reserve_beyond};
+use crate::slots::{Moment, reserve, reserve_beyond};
 use crate::state::{MountView, Snapshot};
+
+use judge::judge;
+use policy::{draw, least_used, most_free};
 
 pub use preference::{Preference, admission};
 pub use ranked::{Offer, ranked};
@@ -325,178 +330,6 @@ fn judged(
     let mut verdicts: SmallVec<[Verdict; 16]> = verdicts.collect();
     preference::temper(&mut verdicts);
     verdicts.into_iter()
-}
-
-/// Says whether one mount could take a listener now, whatever becomes of the others; `when_full` is
-/// that of the stream that was asked for.
-fn judge(
-    snapshot: &Snapshot,
-    at: usize,
-    mount: &MountView<'_>,
-    client: Client,
-    when_full: WhenFull,
-    now: Moment,
-) -> Verdict {
-    let poll = &snapshot.fleet.poll;
-    // First, so that nobody is told to wait for what is not for them.
-    let preference = match preference::preference(mount.server, client) {
-        Ok(preference) => preference,
-        Err(reason) => return Verdict::Passed(reason),
-    };
-    match mount.server.state {
-        ServerState::Active => {}
-        ServerState::Draining => return Verdict::Passed(Reason::Draining),
-        ServerState::Disabled => return Verdict::Passed(Reason::Disabled),
-    }
-    if mount.slots.presence() == Presence::Absent {
-        return Verdict::Passed(Reason::Absent);
-    }
-    let trust = match trust(snapshot, mount, now) {
-        Ok(trust) => trust,
-        Err(reason) => return Verdict::Passed(reason),
-    };
-
-    let allowance = mount.server_slots.health().allowance(now, poll.slow_start);
-    let mut standing = Standing { allowance, ..Standing::default() };
-    standing.weigh(&mount.slots.seats, 1);
-    standing.weigh(&mount.server_slots.seats, 1);
-    standing.weigh(&mount.server_slots.bandwidth, mount.config.bitrate);
-    let beyond_limit = standing.free.is_some_and(|free| free < client.connections);
-    if beyond_limit && !(when_full == WhenFull::Overflow && bears_more(mount, trust)) {
-        return Verdict::Passed(Reason::Full);
-    }
-    // One by one, as long as nobody knows who is there already.
-    let server = mount.server_slots;
-    if server.is_guess() && !server.trickle.allows(mount.room(), now) {
-        return Verdict::Passed(Reason::Guessed);
-    }
-    let hold_back = standing.had_its_fill || mount.slots.stands_still();
-    let trust = if hold_back { trust.max(Trust::Doubtful) } else { trust };
-    let in_doubt = trust != Trust::Sure || mount.server_slots.misses_arrivals();
-    let doubt = if in_doubt { 0.5 } else { 1.0 };
-    Verdict::Candidate(Candidate {
-        at,
-        rank: Rank {
-            beyond_limit,
-            leaves_tls: client.https && !mount.server.speaks_tls(),
-            trust,
-            // When all are full, the higher tiers are in use as well, and servers that are for others.
-            tier: if beyond_limit { 0 } else { mount.config.tier },
-            preference: if beyond_limit { Preference::Neutral } else { preference },
-            proof: proof(mount),
-            came_from: client.came_from == Some(mount.config.server)
-                && (in_doubt || !affinity::is_wanted(snapshot)),
-        },
-        weight: f64::from(mount.config.weight) * allowance * doubt,
-        load: mount.slots.seats.load(),
-        free: standing.free,
-        share: standing.share,
-        had_its_share: false,
-    })
-}
-
-/// Whether a full mount can be given listeners beyond its limit: not where the last look failed,
-/// which may be for want of strength, nor where the relay itself refuses everybody.
-fn bears_more(mount: &MountView<'_>, trust: Trust) -> bool {
-    trust == Trust::Sure && !mount.server_slots.seats.is_shut()
-}
-
-fn proof(mount: &MountView<'_>) -> Proof {
-    match (mount.slots.presence(), mount.slots.seats.load()) {
-        (Presence::Idle, 0) => Proof::Asleep,
-        (Presence::Idle, _) => Proof::Waking,
-        _ => Proof::Flows,
-    }
-}
-
-fn trust(snapshot: &Snapshot, mount: &MountView<'_>, now: Moment) -> Result<Trust, Reason> {
-    let stale = mount.server_slots.is_stale(now, snapshot.fleet.poll.stale_after);
-    let unseen = mount.server_slots.last_good().is_none();
-    let guess = match snapshot.fleet.balance.panic {
-        Panic::Open => Ok(Trust::Guess),
-        Panic::Closed => Err(Reason::Down),
-    };
-    match mount.server_slots.health() {
-        Health::Doubtful { hard: true, .. } | Health::Down { hard: true, .. } => {
-            Err(Reason::Refusing)
-        }
-        Health::Unknown | Health::Down { hard: false, .. } => guess,
-        // A mount that a reload has just added to a relay that is well: the next look tells.
-        _ if unseen || mount.slots.presence() == Presence::Unknown => guess,
-        Health::Doubtful { hard: false, .. } | Health::Probation { .. } => Ok(Trust::Doubtful),
-        Health::Up | Health::Recovering { .. } if stale => Ok(Trust::Doubtful),
-        Health::Up | Health::Recovering { .. } => Ok(Trust::Sure),
-    }
-}
-
-/// A mount's standing over all the accounts that a listener occupies.
-#[derive(Default)]
-struct Standing {
-    allowance: f64,
-    free: Option<u64>,
-    share: Option<f64>,
-    had_its_fill: bool,
-}
-
-impl Standing {
-    /// Adds one account, of which a listener takes `units`.
-    fn weigh(&mut self, account: &crate::slots::Account, units: u64) {
-        let Some(free) = account.free().and_then(|free| free.checked_div(units)) else { return };
-        self.free = Some(self.free.map_or(free, |least| least.min(free)));
-        // One without a limit has nothing free either while its relay refuses everybody.
-        let Some(room) = account.room() else { return };
-        let room = (room as f64 * self.allowance).max(1.0);
-        let share = account.load() as f64 / room;
-        self.share = Some(self.share.map_or(share, |most| most.max(share)));
-        self.had_its_fill |= self.allowance < 1.0 && share >= 1.0;
-    }
-}
-
-/// Of two drawn by weight, the one of which a smaller share is in use. Two suffice to keep the
-/// load even, and unlike the least of all, they do not send everybody to one relay while the
-/// numbers are old (Mitzenmacher, The Power of Two Choices in Randomized Load Balancing).
-fn least_used(candidates: &[Candidate], rng: &mut fastrand::Rng) -> Option<Candidate> {
-    let first = draw(candidates, rng, |candidate| candidate.weight)?;
-    let weight_of_others =
-        |candidate: &Candidate| if candidate.at == first.at { 0.0 } else { candidate.weight };
-    let Some(second) = draw(candidates, rng, weight_of_others) else { return Some(first) };
-    let (one, other) = match (first.share, second.share) {
-        (Some(one), Some(other)) => (one, other),
-        // Without a limit there is no share: then the listeners count, for their weight.
-        _ => (first.load as f64 / first.weight, second.load as f64 / second.weight),
-    };
-    Some(if other < one { second } else { first })
-}
-
-/// Drawn in proportion to free slots × weight; among relays without a limit "most free" says
-/// nothing, and the least used is meant.
-fn most_free(candidates: &[Candidate], rng: &mut fastrand::Rng) -> Option<Candidate> {
-    if candidates.iter().any(|candidate| candidate.free.is_none()) {
-        return least_used(candidates, rng);
-    }
-    draw(candidates, rng, |candidate| candidate.free.unwrap_or(0) as f64 * candidate.weight)
-}
-
-/// Draws one in proportion to `weight`; `None` if all weights are zero.
-fn draw(
-    candidates: &[Candidate],
-    rng: &mut fastrand::Rng,
-    weight: impl Fn(&Candidate) -> f64,
-) -> Option<Candidate> {
-    let total: f64 = candidates.iter().map(&weight).sum();
-    let mut point = rng.f64() * total;
-    let mut last = None;
-    for candidate in candidates {
-        let weight = weight(candidate);
-        if weight > 0.0 {
-            last = Some(*candidate);
-            if point < weight {
-                break;
-            }
-        }
-        point -= weight;
-    }
-    last
 }
 
 impl Verdict {

@@ -4,24 +4,11 @@ use super::*;
 use crate::config::source::Sources;
 use crate::counters::Outcome;
 use crate::fleet::Fleet;
-use crate::fleet::compile::{Outside, compile};
+use crate::fleet::compile::{Nothing, compile};
 use crate::icecast::{Activity, Limit};
 use crate::player::{Client, Refusal};
 use crate::select::{Decision, assign};
 use crate::slots::{Evidence, Presence, Rules, begin_look, record};
-
-/// No environment and no secret files.
-struct Nothing;
-
-impl Outside for Nothing {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn secret(&self, _: &std::path::Path) -> std::io::Result<String> {
-        Err(std::io::ErrorKind::NotFound.into())
-    }
-}
 
 const RULES: Rules = Rules { rise: 2, fall: 3, slow_start: Duration::ZERO, hold: false };
 const TALKS: &str = "/talks/*: ";

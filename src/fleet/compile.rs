@@ -41,6 +41,21 @@ pub trait Outside {
     }
 }
 
+/// No environment and no files, for tests that need neither.
+#[cfg(test)]
+pub(crate) struct Nothing;
+
+#[cfg(test)]
+impl Outside for Nothing {
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn secret(&self, _: &Path) -> io::Result<String> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
 /// Understands a configuration, or tells everything that is wrong with it.
 pub fn compile(sources: &Sources, outside: &dyn Outside) -> Result<Fleet, Problems> {
     let (config, mut findings) = config::read(sources);

@@ -2,20 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::source::Sources;
-use crate::fleet::compile::{Outside, compile};
-
-/// No environment and no secret files.
-struct Nothing;
-
-impl Outside for Nothing {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn secret(&self, _: &std::path::Path) -> std::io::Result<String> {
-        Err(std::io::ErrorKind::NotFound.into())
-    }
-}
+use crate::fleet::compile::{Nothing, compile};
 
 /// Two relays of 100 clients each, of whom one is the source and another our own look.
 const TWO: &str = "\

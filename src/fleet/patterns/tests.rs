@@ -4,20 +4,7 @@ use url::Url;
 
 use super::*;
 use crate::config::source::Sources;
-use crate::fleet::compile::{Outside, compile};
-
-/// No environment and no secret files.
-struct Nothing;
-
-impl Outside for Nothing {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn secret(&self, _: &std::path::Path) -> std::io::Result<String> {
-        Err(std::io::ErrorKind::NotFound.into())
-    }
-}
+use crate::fleet::compile::{Nothing, compile};
 
 fn fleet(streams: &str) -> Fleet {
     let servers = "servers: {vienna: 'http://v:8000', berlin: 'http://b:8000/radio'}";

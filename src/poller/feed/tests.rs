@@ -1,22 +1,9 @@
 use super::*;
 use crate::config::source::Sources;
-use crate::fleet::compile::{Outside, compile};
+use crate::fleet::compile::{Nothing, compile};
 use crate::fleet::patterns::Find;
 use crate::icecast::{Activity, Limit, MountReport, Report};
 use crate::slots::{begin_look, record};
-
-/// No environment and no secret files.
-struct Nothing;
-
-impl Outside for Nothing {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn secret(&self, _: &std::path::Path) -> std::io::Result<String> {
-        Err(std::io::ErrorKind::NotFound.into())
-    }
-}
 
 const ONE: &str = "
 servers:

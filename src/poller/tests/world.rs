@@ -8,24 +8,11 @@ use tokio::time::sleep;
 
 use super::super::*;
 use crate::config::source::Sources;
-use crate::fleet::compile::{Outside, compile};
+use crate::fleet::compile::{Nothing, compile};
 use crate::icecast::MountReport;
 use crate::player::{Client, Refusal};
 use crate::select::{Decision, assign};
 use crate::slots::Moment;
-
-/// No environment and no secret files.
-struct Nothing;
-
-impl Outside for Nothing {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn secret(&self, _: &std::path::Path) -> std::io::Result<String> {
-        Err(std::io::ErrorKind::NotFound.into())
-    }
-}
 
 /// How a relay answers looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
