@@ -1,8 +1,10 @@
-//! The operator's side: metrics, health, status, reload.
+//! The operator's side: metrics, health, status, events, explanations, reload.
 //!
 //! Nothing here changes the configuration; `POST /-/reload` only asks for the file to be read
 //! again. Whoever can reach the port may look; `POST` is for loopback, and from elsewhere for those
 //! who know the token.
+
+mod body;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -11,23 +13,30 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{
     ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderMap,
-    HeaderValue, ORIGIN, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::uri::Authority;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use crate::events::{self, Events, Unheard};
+use crate::explanation::{Explanation, Mistake, Question};
 use crate::fleet::ServerState;
 use crate::forwarded::Peer;
-use crate::metrics;
+use crate::metrics::{self, Mounts};
 use crate::reload::{Outcome, ReloadHandle};
-use crate::server::{Answer, Bounds, Connections, Service, Shed};
+use crate::server::{self, Bounds, Connections, Service, Shed};
+use crate::slots::Moment;
 use crate::state::State;
-use crate::status::{self, Status};
+use crate::status::page::{self, View};
+use crate::status::{Board, Status, Unknown, Wanted};
+
+use body::Content;
 
 /// The service of the admin port.
 #[derive(Debug)]
@@ -36,6 +45,8 @@ pub struct Admin {
     /// The connections of the public port.
     players: Arc<Connections>,
     reload: ReloadHandle,
+    board: Arc<Board>,
+    events: Arc<Events>,
     /// Cancelled when the program is told to stop.
     stopping: CancellationToken,
 }
@@ -43,43 +54,118 @@ pub struct Admin {
 /// After this long the balancer is ready even if some relay has not been asked to the end.
 const READY_AFTER: Duration = Duration::from_secs(5);
 
+type Answer = server::Answer<Content>;
+
 const TEXT: &str = "text/plain; charset=utf-8";
 
 impl Admin {
-    /// An operator's view of `state`, of the players' connections and of reloads.
+    /// An operator's view of `state`, of the players' connections, of reloads, and of all that is
+    /// shown and told of changes.
     pub fn new(
         state: Arc<State>,
         players: Arc<Connections>,
         reload: ReloadHandle,
+        board: Arc<Board>,
+        events: Arc<Events>,
         stopping: CancellationToken,
     ) -> Self {
-        Self { state, players, reload, stopping }
+        Self { state, players, reload, board, events, stopping }
     }
 
-    fn look(&self, path: &str) -> Option<Answer> {
-        let now = self.state.now();
-        Some(match path {
+    async fn look(&self, uri: &Uri) -> Option<Answer> {
+        Some(match uri.path() {
             "/metrics" => {
-                let text = metrics::render(&self.state, &self.players, now);
-                answer(StatusCode::OK, metrics::CONTENT_TYPE, text)
+                let mounts = Mounts::wanted(uri.query().unwrap_or_default());
+                let players = Arc::clone(&self.players);
+                let scrape =
+                    move |state: &State| metrics::render(state, &players, state.now(), mounts);
+                match self.board.make(scrape).await {
+                    Ok(text) => answer(StatusCode::OK, metrics::CONTENT_TYPE, text),
+                    Err(error) => broken(&error),
+                }
             }
             "/healthz" => answer(StatusCode::OK, TEXT, "ok\n"),
             "/readyz" => self.ready(),
-            "/api/v1/status" => match serde_json::to_vec(&Status::of(&self.state, now)) {
-                Ok(json) => answer(StatusCode::OK, "application/json", json),
-                Err(error) => broken(&error),
-            },
-            "/" => match status::page(&Status::of_page(&self.state, now)) {
-                Ok(html) => {
-                    let mut answer = answer(StatusCode::OK, "text/html; charset=utf-8", html);
-                    let policy = HeaderValue::from_static(status::POLICY);
-                    answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
-                    answer
+            "/api/v1/explain" => self.explain(uri.query().unwrap_or_default(), self.state.now()),
+            "/api/v1/status" => {
+                let wanted = Wanted::of(uri.query().unwrap_or_default());
+                let json = move |state: &State| {
+                    let status = Status::of(state, state.now(), &wanted)?;
+                    Ok(serde_json::to_vec(&status))
+                };
+                match self.board.make(json).await {
+                    Ok(Ok(Ok(json))) => answer(StatusCode::OK, "application/json", json),
+                    Ok(Ok(Err(error))) => broken(&error),
+                    Ok(Err::<_, Unknown>(unknown)) => {
+                        answer(StatusCode::NOT_FOUND, TEXT, format!("{unknown}\n"))
+                    }
+                    Err(error) => broken(&error),
                 }
-                Err(error) => broken(&error),
-            },
-            _ => return None,
+            }
+            "/" => self.page(uri.query().unwrap_or_default()).await,
+            path => {
+                let (content_type, text) = page::file(path)?;
+                answer(StatusCode::OK, content_type, text)
+            }
         })
+    }
+
+    fn explain(&self, query: &str, now: Moment) -> Answer {
+        let explained =
+            Question::read(query).and_then(|question| Explanation::of(&self.state, &question, now));
+        match explained.as_ref().map(serde_json::to_vec) {
+            Ok(Ok(json)) => answer(StatusCode::OK, "application/json", json),
+            Ok(Err(error)) => broken(&error),
+            Err(mistake) => {
+                let status = match mistake {
+                    Mistake::Malformed(_) => StatusCode::BAD_REQUEST,
+                    Mistake::UnknownStream(_) => StatusCode::NOT_FOUND,
+                };
+                answer(status, TEXT, format!("{mistake}\n"))
+            }
+        }
+    }
+
+    async fn page(&self, query: &str) -> Answer {
+        let view = View::of(query);
+        let overview = match self.board.overview().await {
+            Ok(overview) => overview,
+            Err(error) => return broken(&error),
+        };
+        match self.board.make(move |_| page::page(&overview, &view)).await {
+            Ok(html) => {
+                let mut answer = answer(StatusCode::OK, "text/html; charset=utf-8", html);
+                let headers = answer.headers_mut();
+                headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY));
+                headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+                answer
+            }
+            Err(error) => broken(&error),
+        }
+    }
+
+    /// Events for as long as the connection lasts; of a `HEAD` the head alone.
+    fn events(&self, is_head: bool) -> Answer {
+        let telling = match self.events.subscribe() {
+            Ok(telling) => telling,
+            Err(why) => {
+                let why = match why {
+                    Unheard::Full => format!("busy: {} others are told already\n", events::MOST),
+                    Unheard::Stopping => "stopping\n".to_owned(),
+                };
+                let mut refusal = answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, why);
+                refusal.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
+                return refusal;
+            }
+        };
+        let mut answer = answer(StatusCode::OK, "text/event-stream", "");
+        if !is_head {
+            *answer.body_mut() = Content::Events(telling);
+        }
+        // nginx would keep events back until it has a few KiB of them.
+        let unbuffered = HeaderName::from_static("x-accel-buffering");
+        answer.headers_mut().insert(unbuffered, HeaderValue::from_static("no"));
+        answer
     }
 
     fn ready(&self) -> Answer {
@@ -128,9 +214,11 @@ impl Admin {
 }
 
 impl Service for Admin {
+    type Body = Content;
+
     async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Answer {
-        let path = request.uri().path();
-        let posts = path == "/-/reload";
+        let posts = request.uri().path() == "/-/reload";
+        let is_head = *request.method() == Method::HEAD;
         match *request.method() {
             Method::POST if posts && self.may_post(peer.address, request.headers()) => {
                 self.reload().await
@@ -143,12 +231,15 @@ impl Service for Admin {
                 refusal.headers_mut().insert(WWW_AUTHENTICATE, bearer);
                 refusal
             }
+            Method::GET | Method::HEAD if request.uri().path() == "/api/v1/events" => {
+                self.events(is_head)
+            }
             Method::GET | Method::HEAD if !posts => {
-                let mut answer = self.look(path).unwrap_or_else(|| {
+                let mut answer = self.look(request.uri()).await.unwrap_or_else(|| {
                     answer(StatusCode::NOT_FOUND, TEXT, "there is no such page here\n")
                 });
-                if *request.method() == Method::HEAD {
-                    *answer.body_mut() = Full::default();
+                if is_head {
+                    *answer.body_mut() = Content::default();
                 }
                 answer
             }
@@ -172,7 +263,7 @@ impl Service for Admin {
 }
 
 fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+    let mut answer = Response::new(Content::Whole(Full::new(body.into())));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

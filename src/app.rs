@@ -5,12 +5,11 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -18,12 +17,15 @@ use tracing::{error, info, warn};
 
 use crate::admin::Admin;
 use crate::clock::unix_now;
+use crate::cluster;
+use crate::events::Events;
 use crate::logs::AccessLog;
 use crate::poller;
 use crate::redirect::Redirector;
 use crate::reload::{Loaded, ReloadHandle, Reloader};
 use crate::server::{self, Connections, Descriptors, Speech};
 use crate::state::{Snapshot, State};
+use crate::status::Board;
 
 /// A balancer whose ports are taken, not yet running.
 #[derive(Debug)]
@@ -31,18 +33,20 @@ pub struct App {
     state: Arc<State>,
     reloader: Reloader,
     reload: ReloadHandle,
-    public: Vec<std::net::TcpListener>,
-    tls: Vec<std::net::TcpListener>,
-    admin: std::net::TcpListener,
+    public: Vec<TcpListener>,
+    tls: Vec<TcpListener>,
+    admin: TcpListener,
     log: Option<AccessLog>,
+    fast_door: bool,
     descriptors: Descriptors,
 }
 
 /// The runtimes that work is divided between, so that neither side starves the other.
 #[derive(Debug, Clone)]
 pub struct Runtimes {
-    /// Answers players.
-    pub public: Handle,
+    /// Answer players: each has listeners of its own on every port, and the kernel shares the
+    /// connections out. None at all is a mistake.
+    pub public: Vec<Handle>,
     /// Polls, reloads and answers operators.
     pub control: Handle,
 }
@@ -99,17 +103,25 @@ impl App {
         }
         let state = Arc::new(State::new(Snapshot::first(loaded.fleet, loaded.digest)));
         state.note_reload(|reloads| {
+            reloads.file = path.display().to_string();
             reloads.last_success_unix = unix_now();
             reloads.watching = true;
         });
         let (reloader, reload) = Reloader::new(path, Arc::clone(&state), loaded.trace);
-        Ok(Self { state, reloader, reload, public, tls, admin, log: None, descriptors })
+        let (log, fast_door) = (None, true);
+        Ok(Self { state, reloader, reload, public, tls, admin, log, fast_door, descriptors })
     }
 
     /// Has each request of players written down, if there is a log for it.
     #[must_use]
     pub fn with_access_log(self, log: Option<AccessLog>) -> Self {
         Self { log, ..self }
+    }
+
+    /// Has hyper read every request, also those that are plain, unless there is a fast door.
+    #[must_use]
+    pub fn with_fast_door(self, fast_door: bool) -> Self {
+        Self { fast_door, ..self }
     }
 
     /// The addresses players are served on; the ports that were got where 0 was asked for.
@@ -154,19 +166,36 @@ impl App {
         let tls = self.tls.into_iter().map(|listener| (listener, Speech::Tls));
         for (listener, speech) in plain.chain(tls) {
             let service = Redirector::new(Arc::clone(&self.state), self.descriptors);
-            let service = Arc::new(service.with_access_log(self.log.clone()));
-            let (players, leaving) = (Arc::clone(&players), leaving.clone());
-            let task = serve(listener, speech, service, players, leaving, PLAYERS_DRAIN);
-            serving.spawn_on(named("public port", task), &runtimes.public);
+            let service = service.with_access_log(self.log.clone()).with_fast_door(self.fast_door);
+            let service = Arc::new(service);
+            for (listener, runtime) in shared_out(listener, &runtimes.public) {
+                let (service, players) = (Arc::clone(&service), Arc::clone(&players));
+                let task =
+                    serve(listener, speech, service, players, leaving.clone(), PLAYERS_DRAIN);
+                serving.spawn_on(named("public port", task), runtime);
+            }
         }
-        let admin =
-            Admin::new(Arc::clone(&self.state), Arc::clone(&players), self.reload, leaving.clone());
+        let board = Arc::new(Board::new(Arc::clone(&self.state)));
+        let events = Arc::new(Events::new(Arc::clone(&board), leaving.clone()));
+        let admin = Admin::new(
+            Arc::clone(&self.state),
+            Arc::clone(&players),
+            self.reload,
+            board,
+            Arc::clone(&events),
+            leaving.clone(),
+        );
         let (admin, at_the_end) = (Arc::new(admin), done.clone());
         let task =
             serve(self.admin, Speech::Plain, admin, Arc::default(), at_the_end, OPERATORS_DRAIN);
         working.spawn_on(named("admin port", task), &runtimes.control);
         let task = poller::run(Arc::clone(&self.state), done.clone());
         working.spawn_on(named("poller", task), &runtimes.control);
+        let task = cluster::run(Arc::clone(&self.state), done.clone());
+        working.spawn_on(named("cluster", task), &runtimes.control);
+        let at_the_end = done.clone();
+        let task = async move { events.run(at_the_end).await };
+        working.spawn_on(named("events", task), &runtimes.control);
         let task = self.reloader.run(done.clone());
         working.spawn_on(named("reloader", task), &runtimes.control);
 
@@ -191,20 +220,34 @@ impl App {
     }
 }
 
+/// A listener of this port for each runtime. Where one cannot be had, those that can serve all.
+fn shared_out(
+    listener: TcpListener,
+    runtimes: &[Handle],
+) -> impl Iterator<Item = (TcpListener, &Handle)> {
+    // The first has the listener that was bound.
+    let others = runtimes.iter().skip(1).filter_map(|runtime| {
+        let beside = server::beside(&listener).inspect_err(|error| {
+            warn!(%error, "a port is served by fewer threads than there could be");
+        });
+        Some((beside.ok()?, runtime))
+    });
+    let others: Vec<_> = others.collect();
+    runtimes.first().map(|runtime| (listener, runtime)).into_iter().chain(others)
+}
+
 /// Serves one port. A listener that tokio refuses ends the task, and so the program.
 async fn serve(
-    listener: std::net::TcpListener,
+    listener: TcpListener,
     speech: Speech,
     service: Arc<impl server::Service>,
     connections: Arc<Connections>,
     stop: CancellationToken,
     drain_limit: Duration,
 ) {
-    match TcpListener::from_std(listener) {
-        Ok(listener) => {
-            server::serve(listener, speech, service, connections, stop, drain_limit).await;
-        }
-        Err(error) => error!(%error, "cannot serve a port that was taken"),
+    let serving = server::serve(listener, speech, service, connections, stop, drain_limit);
+    if let Err(error) = serving.await {
+        error!(%error, "cannot serve a port that was taken");
     }
 }
 

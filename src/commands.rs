@@ -1,15 +1,30 @@
 //! What the program does beside serving: each command looks at something, says what it found, and
 //! ends with an exit code that a script can act on.
 
+mod admin;
 mod check;
+mod completions;
 mod diff;
+mod explain;
 mod healthcheck;
+mod probe;
+mod progress;
+mod schema;
 mod simulate;
+mod status;
+mod table;
 
 pub use check::check;
+pub use completions::completions;
 pub use diff::diff;
+pub use explain::explain;
 pub use healthcheck::healthcheck;
+pub use probe::probe;
+pub use schema::schema;
 pub use simulate::simulate;
+pub use status::status;
+
+use tokio::runtime::Builder;
 
 use crate::problem::Problems;
 
@@ -18,6 +33,19 @@ pub const BAD_CONFIG: u8 = 2;
 
 /// The exit code for what did not go well otherwise.
 pub const FAILED: u8 = 1;
+
+/// Does what waits for others.
+fn wait_for<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            let done = runtime.block_on(work);
+            // A name that is still being looked up must not hold up the end.
+            runtime.shutdown_background();
+            Ok(done)
+        }
+        Err(error) => Err(format!("the system gives no means to wait: {error}")),
+    }
+}
 
 /// What a command ends with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +71,11 @@ impl Done {
             complaint: format!("error: {}\n", why.into()),
             code: BAD_CONFIG,
         }
+    }
+
+    /// It was tried, and did not come about.
+    fn failed(why: impl Into<String>) -> Self {
+        Self { code: FAILED, ..Self::refused(why) }
     }
 
     /// Configurations are bad.

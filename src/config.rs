@@ -4,8 +4,10 @@
 //! mistake; a value that was wrong is `None` here, like one that is not there, and its problem is
 //! among the `Findings`. What the values mean together is the business of [`crate::fleet`].
 
+pub mod keys;
 pub mod source;
 
+mod choices;
 mod decode;
 mod fields;
 pub(crate) mod findings;
@@ -28,6 +30,8 @@ use crate::config::source::{At, Sources, Span};
 use crate::country::Country;
 use crate::network::Network;
 
+pub(crate) use urls::database;
+
 /// The whole file.
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -46,8 +50,7 @@ pub(crate) struct Config {
     pub(crate) poll: Poll,
     pub(crate) balance: Balance,
     pub(crate) limits: Limits,
-    /// The key; nothing is done with it yet.
-    pub(crate) cluster: Option<Span>,
+    pub(crate) cluster: Option<Cluster>,
     /// `None`: there is no such key, or what is there is no mapping.
     pub(crate) servers: Section<Server>,
     pub(crate) streams: Section<Stream>,
@@ -138,6 +141,25 @@ pub(crate) struct Limits {
     pub(crate) max_connections: Option<At<usize>>,
     pub(crate) per_client: Option<At<usize>>,
     pub(crate) header_timeout: Option<At<Duration>>,
+}
+
+/// `cluster:`
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    /// Where the section begins.
+    pub(crate) key: Span,
+    pub(crate) replicas: Option<At<u64>>,
+    /// Also where it could not be read.
+    pub(crate) replicas_are_written: bool,
+    pub(crate) engine: Option<At<Url>>,
+    /// Also where it could not be read.
+    pub(crate) engine_is_written: bool,
+    pub(crate) username: Option<At<String>>,
+    /// The file as written.
+    pub(crate) password_file: Option<At<PathBuf>>,
+    /// Also where it could not be read.
+    pub(crate) password_is_written: bool,
+    pub(crate) key_prefix: Option<At<String>>,
 }
 
 /// One of `servers:`

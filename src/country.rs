@@ -6,8 +6,7 @@ mod database;
 use std::fmt;
 use std::str::FromStr;
 
-use codes::CODES;
-
+pub use codes::CODES;
 pub use database::{Database, NotADatabase};
 
 /// A country by its code of ISO 3166-1: two capital letters.

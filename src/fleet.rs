@@ -7,6 +7,7 @@ pub mod address;
 pub mod changes;
 mod clients;
 pub mod compile;
+mod engine;
 pub mod patterns;
 
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use http::HeaderValue;
 use secrecy::SecretString;
 use url::Url;
@@ -23,7 +25,8 @@ use crate::country::Database;
 use crate::network::Networks;
 use crate::tls::Identity;
 
-pub use clients::{Clients, Family};
+pub use clients::{By, Clients, Family};
+pub use engine::Engine;
 
 use patterns::{PatternId, Patterns};
 
@@ -48,16 +51,22 @@ pub struct Fleet {
     pub poll: Poll,
     /// How listeners are distributed.
     pub balance: Balance,
+    /// How many balancers give away the same slots, this one included.
+    pub replicas: u64,
+    /// What they lend one another slots through, if they do.
+    pub engine: Option<Engine>,
     /// Which address is in which country; `None` where no server asks.
     pub countries: Option<Arc<Database>>,
     /// What one peer, and all of them, may take.
     pub limits: Limits,
     /// The relays, in the file's order.
     pub servers: Vec<Server>,
+    /// Their places, by name.
+    pub places: HashMap<String, ServerId>,
     /// The streams, in the file's order; behind them those that were found under its patterns.
     pub streams: Vec<Arc<Stream>>,
     /// Every path and alias that is written, percent-decoded, with the stream it belongs to.
-    pub paths: HashMap<String, StreamId>,
+    pub paths: Paths,
     /// The patterns among the streams, and what was found under them.
     pub patterns: Patterns,
     /// What works, but deserves a word to the operator; one line each.
@@ -69,6 +78,10 @@ pub type ServerId = usize;
 
 /// A stream's place in [`Fleet::streams`].
 pub type StreamId = usize;
+
+/// Streams by the paths that the operator wrote. Anybody may ask for any path, and nobody but the
+/// operator puts one in: a hash that is quick will do.
+pub type Paths = HashMap<String, StreamId, RandomState>;
 
 /// `tls:` of the configuration.
 #[derive(Debug, Clone)]
@@ -389,6 +402,18 @@ impl Stats {
     }
 }
 
+impl Policy {
+    /// Its name in the configuration.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::LeastUsed => "least_used",
+            Self::MostFree => "most_free",
+            Self::WeightedRandom => "weighted_random",
+            Self::ClientHash(_) => "client_hash",
+        }
+    }
+}
+
 impl WhenFull {
     /// Its name in the configuration and the status.
     pub fn label(self) -> &'static str {
@@ -414,6 +439,6 @@ impl Headroom {
 impl Fleet {
     /// The server called `name`.
     pub fn server_named(&self, name: &str) -> Option<ServerId> {
-        self.servers.iter().position(|server| server.name == name)
+        self.places.get(name).copied()
     }
 }

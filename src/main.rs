@@ -1,10 +1,13 @@
 //! The program: arguments in, exit code out.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
+use anstream::{AutoStream, ColorChoice};
 use clap::Parser;
 use icecast_balancer::app::{App, Runtimes};
 use icecast_balancer::cli::{Arguments, Command, LogFormat, Serve};
@@ -13,8 +16,9 @@ use icecast_balancer::logs::{AccessLog, Log, Style, panics};
 use icecast_balancer::problem::Problems;
 use icecast_balancer::reload::{self, ReloadHandle};
 use icecast_balancer::systemd;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
@@ -29,10 +33,15 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
         Command::Serve(serve) => run(&serve),
-        Command::Check(arguments) => finish(&commands::check(&arguments, is_terminal())),
-        Command::Diff(arguments) => finish(&commands::diff(&arguments, is_terminal())),
-        Command::Simulate(arguments) => finish(&commands::simulate(&arguments, is_terminal())),
+        Command::Check(arguments) => finish(&commands::check(&arguments, is_coloured())),
+        Command::Diff(arguments) => finish(&commands::diff(&arguments, is_coloured())),
+        Command::Simulate(arguments) => finish(&commands::simulate(&arguments, is_coloured())),
+        Command::Probe(arguments) => finish(&commands::probe(&arguments, is_coloured())),
+        Command::Explain(arguments) => finish(&commands::explain(&arguments, is_coloured())),
+        Command::Status(arguments) => finish(&commands::status(&arguments, is_coloured())),
         Command::Healthcheck(arguments) => finish(&commands::healthcheck(&arguments)),
+        Command::Schema(arguments) => finish(&commands::schema(&arguments)),
+        Command::Completions(arguments) => finish(&commands::completions(&arguments)),
     }
 }
 
@@ -44,8 +53,10 @@ fn finish(done: &Done) -> ExitCode {
     ExitCode::from(done.code)
 }
 
-fn is_terminal() -> bool {
-    io::stdout().is_terminal()
+/// Whether what is printed may have colours: on a terminal that can show them, unless `NO_COLOR` or
+/// its like say otherwise.
+fn is_coloured() -> bool {
+    AutoStream::choice(&io::stdout()) != ColorChoice::Never
 }
 
 fn run(arguments: &Serve) -> ExitCode {
@@ -82,7 +93,7 @@ fn run_with(arguments: &Serve, log: &Log) -> u8 {
         }
     };
     let logs = Logs { log: log.clone(), access };
-    let served = serve(arguments.config.clone(), loaded, &logs);
+    let served = serve(arguments.config.clone(), loaded, &logs, arguments.one_door);
     if let Err(cause) = &served {
         error!("{cause}");
     }
@@ -126,16 +137,21 @@ fn serve(
     config: PathBuf,
     loaded: reload::Loaded,
     logs: &Logs,
+    one_door: bool,
 ) -> Result<(), Box<dyn std::error::Error>> {
     // Answering players must not wait for polls, nor polls for a crowd of players.
-    let public = runtime(Builder::new_multi_thread().thread_name("public"))?;
+    let public = public_threads()?;
     let control = runtime(Builder::new_multi_thread().worker_threads(1).thread_name("control"))?;
-    let runtimes = Runtimes { public: public.handle().clone(), control: control.handle().clone() };
+    let runtimes = Runtimes {
+        public: public.iter().map(Public::handle).collect(),
+        control: control.handle().clone(),
+    };
     let result = control.block_on(async {
         // Before anybody can know that this program runs: a signal that nobody awaits kills it.
         let mut hangup = signal(SignalKind::hangup())?;
         let mut stops = Stops::new()?;
         let app = App::bind(config, loaded)?.with_access_log(logs.access.clone());
+        let app = app.with_fast_door(!one_door);
         for address in app.public_addresses() {
             info!("players are served on http://{address}");
         }
@@ -157,7 +173,9 @@ fn serve(
         });
         let logs = logs.clone();
         let stop = async move {
-            info!("{}", stops.next().await);
+            // Not within the line, which is left out, with all that stands in it, where nobody wants it.
+            let word = stops.next().await;
+            info!("{word}");
             systemd::stopping();
             tokio::spawn(async move {
                 // Some supervisors signal the program and its group: that is one word, said twice.
@@ -172,14 +190,46 @@ fn serve(
                 leave_at_once(&logs);
             });
         };
-        tokio::spawn(systemd::watchdog(runtimes.public.clone()));
+        if let Some(public) = runtimes.public.first() {
+            tokio::spawn(systemd::watchdog(public.clone()));
+        }
         systemd::ready();
         app.run(runtimes, stop).await?;
         Ok(())
     });
-    public.shutdown_background();
+    drop(public);
     control.shutdown_background();
     result
+}
+
+/// A thread that answers players, with a runtime that is its own: what it does waits for no other
+/// thread. Dropping it ends what runs there, unless that never pauses.
+struct Public {
+    handle: Handle,
+    _end: oneshot::Sender<()>,
+}
+
+impl Public {
+    fn start() -> io::Result<Self> {
+        let runtime = runtime(&mut Builder::new_current_thread())?;
+        let (end, ended) = oneshot::channel::<()>();
+        let handle = runtime.handle().clone();
+        thread::Builder::new().name("public".to_owned()).spawn(move || {
+            drop(runtime.block_on(ended));
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { handle, _end: end })
+    }
+
+    fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+}
+
+/// One for each processor.
+fn public_threads() -> io::Result<Vec<Public>> {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    (0..processors).map(|_| Public::start()).collect()
 }
 
 /// The signals that ask the program to end.

@@ -19,13 +19,49 @@ use crate::server::Connections;
 use crate::slots::{Moment, Presence};
 use crate::state::{MountView, Snapshot, State};
 
+/// Whether a scrape has the series of single mounts, each of a stream on a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mounts {
+    /// If there are not too many: 20,000, with half a dozen series each.
+    Few,
+    /// However many there are.
+    All,
+    /// None of them.
+    None,
+}
+
+impl Mounts {
+    /// What the query string of a scrape wants.
+    pub fn wanted(query: &str) -> Self {
+        match query.split('&').find_map(|pair| pair.strip_prefix("mounts=")) {
+            Some("all") => Self::All,
+            Some("none") => Self::None,
+            _ => Self::Few,
+        }
+    }
+
+    fn are_told(self, snapshot: &Snapshot) -> bool {
+        let are_few = || {
+            let streams = snapshot.fleet.streams.iter().filter(|stream| !stream.is_found());
+            streams.map(|stream| stream.mounts.len()).sum::<usize>() <= FEW_MOUNTS
+        };
+        self == Self::All || self == Self::Few && are_few()
+    }
+}
+
+/// So many mounts have series of their own unless the scrape says otherwise: a million of them would be
+/// hundreds of megabytes, every few seconds.
+const FEW_MOUNTS: usize = 20_000;
+
 /// Renders everything as of `now`, in Prometheus' text format.
-pub fn render(state: &State, connections: &Connections, now: Moment) -> String {
-    let snapshot = state.load();
-    let sheet = Sheet { recorder: PrometheusBuilder::new().build_recorder() };
+pub fn render(state: &State, connections: &Connections, now: Moment, mounts: Mounts) -> String {
+    let snapshot = state.load_full();
+    let tells_mounts = mounts.are_told(&snapshot);
+    let sheet = Sheet { recorder: PrometheusBuilder::new().build_recorder(), tells_mounts };
     sheet.describe();
     sheet.requests(&snapshot, state);
     sheet.config(&snapshot, state);
+    sheet.cluster(&snapshot, state);
     sheet.servers(&snapshot, now);
     sheet.streams(&snapshot, now);
     sheet.connections(connections);
@@ -63,6 +99,8 @@ const COUNTERS: &[(&str, &str)] = &[
         "tls_handshake_failures_total",
         "Connections closed because their TLS handshake failed or was not made in time.",
     ),
+    ("cluster_slots_lent_total", "Slots of mounts that were lent to other replicas."),
+    ("cluster_slots_borrowed_total", "Slots of mounts that other replicas have lent to this one."),
     ("panics_total", "Panics, each of which is a fault of this program."),
 ];
 
@@ -80,6 +118,8 @@ const GAUGES: &[(&str, &str)] = &[
     ("mount_max_listeners", "The most listeners a mount accepts."),
     ("mount_free_slots", "Slots of a mount that can still be given to players."),
     ("mount_reserved_slots", "Players sent to a mount that no look can have seen yet."),
+    ("mount_series", "Whether each mount has series of its own."),
+    ("stream_listeners", "Listeners on a stream's mounts at the last good looks, in sum."),
     ("stream_up", "Whether a player who asks for the stream now would be sent to a relay."),
     ("stream_waiting", "Players held until a slot of the stream frees."),
     ("stream_free_slots", "Slots of a stream's mounts that can be given to players, in sum."),
@@ -102,6 +142,11 @@ const GAUGES: &[(&str, &str)] = &[
     ),
     ("panic_mode", "Whether some stream's players are sent where nothing is known for certain."),
     ("network_hold", "Whether our own network is taken to be at fault, since most relays fail."),
+    (
+        "cluster_engine_up",
+        "Whether the engine answers that replicas lend one another slots through.",
+    ),
+    ("cluster_members", "Replicas that the engine knows, or knew last, this one included."),
     ("connections", "Connections of players."),
     ("build_info", "Always 1; the labels are the version and the compiler."),
 ];
@@ -111,6 +156,8 @@ const METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, N
 /// One scrape in the making.
 struct Sheet {
     recorder: PrometheusRecorder,
+    /// Whether the series of single mounts are in it.
+    tells_mounts: bool,
 }
 
 impl Sheet {
@@ -133,7 +180,7 @@ impl Sheet {
                 let labels = [("stream", &*stream.path), ("outcome", outcome.label())];
                 self.counter("stream_requests_total", &labels, outcomes.of(outcome).get());
             }
-            for mount in snapshot.mounts(id) {
+            for mount in snapshot.mounts(id).filter(|_| self.tells_mounts) {
                 let labels = [("stream", &*stream.path), ("server", &*mount.server.name)];
                 self.counter("redirects_total", &labels, mount.redirects.get());
                 if stream.when_full == WhenFull::Overflow {
@@ -180,6 +227,16 @@ impl Sheet {
         self.gauge("build_info", &[("version", version), ("rustc", rustc)], 1.0);
     }
 
+    fn cluster(&self, snapshot: &Snapshot, state: &State) {
+        if snapshot.fleet.engine.is_some() {
+            let members = &state.members;
+            self.gauge("cluster_engine_up", &[], flag(members.is_engine_up()));
+            self.gauge("cluster_members", &[], members.count() as f64);
+            self.counter("cluster_slots_lent_total", &[], members.lent.get());
+            self.counter("cluster_slots_borrowed_total", &[], members.borrowed.get());
+        }
+    }
+
     fn servers(&self, snapshot: &Snapshot, now: Moment) {
         for (server, slots) in snapshot.servers() {
             let name = ("server", &*server.name);
@@ -216,9 +273,16 @@ impl Sheet {
             }
             let mut best: Option<Trust> = None;
             let mut free = Some(0_u64);
+            let mut listeners: Option<u64> = None;
             let mounts = snapshot.mounts(id).zip(verdicts(snapshot, id, Client::ANY, now));
             for (mount, verdict) in mounts {
-                self.mount(snapshot, &stream.path, &mount, &verdict, now);
+                if self.tells_mounts {
+                    self.mount(snapshot, &stream.path, &mount, &verdict, now);
+                }
+                if is_present(&mount) {
+                    let told = listeners.into_iter().chain(mount.slots.seats.told());
+                    listeners = told.reduce(u64::saturating_add);
+                }
                 if verdict == Verdict::Passed(Reason::Guessed) {
                     best = best.or(Some(Trust::Guess));
                 }
@@ -237,7 +301,11 @@ impl Sheet {
             if let Some(free) = free {
                 self.gauge("stream_free_slots", &[name], free as f64);
             }
+            if let Some(listeners) = listeners {
+                self.gauge("stream_listeners", &[name], listeners as f64);
+            }
         }
+        self.gauge("mount_series", &[], flag(self.tells_mounts));
         self.gauge("panic_mode", &[], flag(panic_mode));
     }
 
@@ -251,7 +319,7 @@ impl Sheet {
     ) {
         let labels = [("stream", stream), ("server", &*mount.server.name)];
         let seats = &mount.slots.seats;
-        let present = matches!(mount.slots.presence(), Presence::Active | Presence::Idle);
+        let present = is_present(mount);
         let up = present && mount.server_slots.is_up(now, snapshot.fleet.poll.stale_after);
         self.gauge("mount_up", &labels, flag(up));
         if let (true, Some(listeners)) = (present, seats.told()) {
@@ -285,6 +353,10 @@ impl Sheet {
     fn gauge(&self, name: &str, labels: &[(&'static str, &str)], value: f64) {
         self.recorder.register_gauge(&key(name, labels), &METADATA).set(value);
     }
+}
+
+fn is_present(mount: &MountView<'_>) -> bool {
+    matches!(mount.slots.presence(), Presence::Active | Presence::Idle)
 }
 
 /// The histograms, which the recorder could only fill one observation at a time.

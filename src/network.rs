@@ -1,7 +1,7 @@
 //! Networks of IP addresses, such as `192.0.2.0/24`, and whether an address is in one of them.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net};
@@ -10,9 +10,17 @@ use ipnet::{IpNet, Ipv4Net};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network(IpNet);
 
-/// Any number of networks.
+/// Any number of networks, as the addresses that are in them: how many there are hardly matters to who
+/// asks for one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Networks(Vec<Network>);
+pub struct Networks {
+    v4: Ranges<Ipv4Addr>,
+    v6: Ranges<Ipv6Addr>,
+}
+
+/// The first and the last address of each range, in order. No two of them overlap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Ranges<A>(Vec<(A, A)>);
 
 /// Why a text is no network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,18 +49,56 @@ impl Network {
 impl Networks {
     /// Whether `address` is in one of them.
     pub fn contain(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(address))
+        match address.to_canonical() {
+            IpAddr::V4(address) => self.v4.contain(address),
+            IpAddr::V6(address) => self.v6.contain(address),
+        }
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.v4.0.is_empty() && self.v6.0.is_empty()
     }
 }
 
 impl FromIterator<Network> for Networks {
     fn from_iter<T: IntoIterator<Item = Network>>(networks: T) -> Self {
-        Self(networks.into_iter().collect())
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for Network(network) in networks {
+            match network {
+                IpNet::V4(network) => v4.push((network.network(), network.broadcast())),
+                IpNet::V6(network) => v6.push((network.network(), network.broadcast())),
+            }
+        }
+        Self { v4: Ranges::of(v4), v6: Ranges::of(v6) }
+    }
+}
+
+impl<A: Copy + Ord> Ranges<A> {
+    /// The ranges of networks. Of two networks that overlap one holds the other, so that whatever
+    /// begins within a range ends there as well.
+    fn of(mut networks: Vec<(A, A)>) -> Self {
+        networks.sort_unstable();
+        let mut ranges: Vec<(A, A)> = Vec::with_capacity(networks.len());
+        for (first, last) in networks {
+            match ranges.last_mut() {
+                Some((_, end)) if first <= *end => *end = last.max(*end),
+                _ => ranges.push((first, last)),
+            }
+        }
+        Self(ranges)
+    }
+
+    fn contain(&self, address: A) -> bool {
+        let begun = self.0.partition_point(|(first, _)| *first <= address);
+        let last_begun = begun.checked_sub(1).and_then(|index| self.0.get(index));
+        last_begun.is_some_and(|(_, last)| address <= *last)
+    }
+}
+
+impl<A> Default for Ranges<A> {
+    fn default() -> Self {
+        Self(Vec::new())
     }
 }
 
@@ -102,6 +148,9 @@ impl fmt::Display for Network {
 
 #[cfg(test)]
 mod tests {
+    use ipnet::Ipv6Net;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn network(text: &str) -> Network {
@@ -148,6 +197,67 @@ mod tests {
     fn nothing_is_in_no_network() {
         assert!(!Networks::default().contain("127.0.0.1".parse().unwrap()));
         assert!(Networks::default().is_empty());
+    }
+
+    /// A network around an address, IPv4 or IPv6, near to those of others.
+    fn any_network() -> impl Strategy<Value = Network> {
+        let v4 = (any::<[u8; 2]>(), 0..=32_u8).prop_map(|([a, b], prefix)| {
+            IpNet::V4(Ipv4Net::new(Ipv4Addr::new(10, a & 3, 0, b), prefix).unwrap().trunc())
+        });
+        let v6 = (any::<[u8; 2]>(), 0..=128_u8).prop_map(|([a, b], prefix)| {
+            let address = Ipv6Addr::new(0x2001, 0xdb8, u16::from(a & 3), 0, 0, 0, 0, b.into());
+            IpNet::V6(Ipv6Net::new(address, prefix).unwrap().trunc())
+        });
+        prop_oneof![v4, v6].prop_map(Network)
+    }
+
+    /// The addresses at the edges of a network and just beyond them.
+    fn edges(Network(network): &Network) -> Vec<IpAddr> {
+        match network {
+            IpNet::V4(network) => {
+                let (first, last) = (network.network().to_bits(), network.broadcast().to_bits());
+                [first, last, first.wrapping_sub(1), last.wrapping_add(1)]
+                    .map(|bits| Ipv4Addr::from_bits(bits).into())
+                    .to_vec()
+            }
+            IpNet::V6(network) => {
+                let (first, last) = (network.network().to_bits(), network.broadcast().to_bits());
+                [first, last, first.wrapping_sub(1), last.wrapping_add(1)]
+                    .map(|bits| Ipv6Addr::from_bits(bits).into())
+                    .to_vec()
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn networks_contain_what_one_of_them_contains(
+            all in proptest::collection::vec(any_network(), 0..40),
+            few in proptest::collection::vec((any_network(), 24..=32_u8), 0..40),
+        ) {
+            // Without the widest of them, which hold all others.
+            let few = few.into_iter().filter(|(network, least)| network.0.prefix_len() >= *least);
+            let few: Vec<Network> = few.map(|(network, _)| network).collect();
+            for networks in [&all, &few] {
+                let together: Networks = networks.iter().copied().collect();
+                prop_assert_eq!(together.is_empty(), networks.is_empty());
+                for address in all.iter().chain(&few).flat_map(edges) {
+                    let one_by_one = networks.iter().any(|network| network.contains(address));
+                    prop_assert_eq!(together.contain(address), one_by_one, "{}", address);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn networks_are_the_same_in_any_order_and_within_one_another() {
+        let networks =
+            |texts: &[&str]| texts.iter().map(|text| network(text)).collect::<Networks>();
+        assert_eq!(
+            networks(&["10.0.0.0/8", "10.1.0.0/16", "2001:db8::/32"]),
+            networks(&["2001:db8::/32", "10.255.255.255", "10.0.0.0/8"])
+        );
+        assert_ne!(networks(&["10.0.0.0/8"]), networks(&["10.0.0.0/9"]));
     }
 
     #[test]

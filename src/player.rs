@@ -45,12 +45,47 @@ impl Client {
     pub const ANY: Self =
         Self { connections: 1, came_from: None, https: false, address: None, country: None };
 
+    /// The same player, whose program says this of itself (`User-Agent`).
+    ///
+    /// VLC and xine connect to the relay a second time while it still counts the first connection, and
+    /// fail on a relay that has but one slot for them.
+    #[must_use]
+    pub fn with_agent(self, agent: &[u8]) -> Self {
+        let twice = [&b"VLC/"[..], b"xine/"].into_iter().any(|name| agent.starts_with(name));
+        Self { connections: if twice { 2 } else { 1 }, ..self }
+    }
+
     /// The same player, who asks from `address`.
     #[must_use]
     pub fn at(self, address: IpAddr, fleet: &Fleet) -> Self {
         let address = address.to_canonical();
         let country = fleet.countries.as_ref().and_then(|known| known.country_of(address));
         Self { address: Some(address), country, ..self }
+    }
+}
+
+impl Refusal {
+    /// The line that a player of the stream at `path` is told.
+    pub fn told(self, path: &str) -> String {
+        match self {
+            Self::Full => format!("full: no relay has a free slot for {path}"),
+            Self::Offline => format!("offline: {path} has no source at the moment"),
+            Self::Unreachable => format!("unreachable: no relay of {path} answers at the moment"),
+            Self::ForOthers => {
+                format!("unreachable: the relays of {path} are for listeners from elsewhere only")
+            }
+            Self::OnlyBy(family) => {
+                let came = family.other();
+                format!(
+                    "unreachable: the relays of {path} are reached by {family} only, and you came \
+                     by {came}"
+                )
+            }
+            Self::Insecure => format!(
+                "unreachable: no relay of {path} is reached by https at the moment; by plain http \
+                 there may be one"
+            ),
+        }
     }
 }
 

@@ -3,15 +3,18 @@
 //! A look costs a relay a seventh of a millisecond, so a relay that is being sent listeners is
 //! asked often and an idle one seldom. A relay that hangs holds up its own task and nobody else's.
 
+mod exchange;
 mod eye;
 mod feed;
 mod fetch;
 mod hold;
 mod lag;
+mod once;
 mod probe;
 mod resolve;
 mod spread;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
+use url::Url;
 
 use crate::clock::unix_now;
 use crate::counters::PollResult;
@@ -26,7 +30,8 @@ use crate::discovery::Discovery;
 use crate::fleet::{Poll, Server, ServerState};
 use crate::icecast::{Activity, Limit, Report};
 use crate::slots::{
-    Evidence, Health, Listed, Rules, ServerSlots, begin_look, record, record_heard, wants_look,
+    Evidence, Health, Listed, Moment, Rules, ServerSlots, begin_look, record, record_heard,
+    wants_look,
 };
 use crate::state::{Snapshot, State};
 use crate::waiting;
@@ -34,6 +39,8 @@ use crate::waiting;
 use eye::{AsConfigured, Eye};
 use feed::Feed;
 use fetch::{Failure, Seen};
+
+pub use once::{Glance, Sight, Trouble, families, glance, knock};
 
 /// Our timers being late by more, in sum, a look that fails says nothing of its relay.
 const OUR_DELAY: Duration = Duration::from_secs(1);
@@ -53,7 +60,7 @@ async fn run_with<E: Eye + 'static>(
     eye: impl Fn(&str) -> E,
 ) {
     let mut replacements = state.replacements();
-    let mut tasks: Vec<Task> = Vec::new();
+    let mut tasks: HashMap<usize, Task> = HashMap::new();
     let mut running = JoinSet::new();
     let discovery = Arc::new(Discovery::default());
     let discovering = Arc::clone(&discovery).run(Arc::clone(&state));
@@ -62,9 +69,9 @@ async fn run_with<E: Eye + 'static>(
     loop {
         let wanted = polled(&state.load());
         // A relay whose address changes gets a new ledger, and so a new task.
-        tasks.retain(|task| wanted.iter().any(|(_, slots)| Arc::ptr_eq(slots, &task.slots)));
-        for (name, slots) in wanted {
-            if tasks.iter().any(|task| Arc::ptr_eq(&slots, &task.slots)) {
+        tasks.retain(|ledger, _| wanted.contains_key(ledger));
+        for (ledger, (name, slots)) in wanted {
+            if tasks.contains_key(&ledger) {
                 continue;
             }
             let stop = stop.child_token();
@@ -73,7 +80,7 @@ async fn run_with<E: Eye + 'static>(
             let watching =
                 watch_server(state, discovery, name, Arc::clone(&slots), eye, stop.clone());
             running.spawn(watching);
-            tasks.push(Task { slots, _stop: stop.drop_guard() });
+            tasks.insert(ledger, Task { _slots: slots, _stop: stop.drop_guard() });
         }
         tokio::select! {
             () = stop.cancelled() => break,
@@ -99,17 +106,20 @@ fn drop_aside(old: Vec<Arc<Snapshot>>) {
 
 /// A server that is being polled, for as long as this exists.
 struct Task {
-    slots: Arc<ServerSlots>,
+    /// Its ledger, kept so that no other is where it is.
+    _slots: Arc<ServerSlots>,
     _stop: DropGuard,
 }
 
-/// The servers that are to be polled.
-fn polled(snapshot: &Snapshot) -> Vec<(String, Arc<ServerSlots>)> {
+/// The servers that are to be polled, by where their ledgers are.
+fn polled(snapshot: &Snapshot) -> HashMap<usize, (String, Arc<ServerSlots>)> {
     let servers = snapshot.fleet.servers.iter().enumerate();
-    servers
-        .filter(|(_, server)| server.state != ServerState::Disabled)
-        .filter_map(|(id, server)| Some((server.name.clone(), Arc::clone(snapshot.server(id)?))))
-        .collect()
+    let polled = servers.filter(|(_, server)| server.state != ServerState::Disabled);
+    let ledgers = polled.filter_map(|(id, server)| {
+        let slots = Arc::clone(snapshot.server(id)?);
+        Some((Arc::as_ptr(&slots).addr(), (server.name.clone(), slots)))
+    });
+    ledgers.collect()
 }
 
 /// Looks at one server until `stop`.
@@ -151,7 +161,7 @@ async fn watch_server(
             }
             let mounts = snapshot.listed(id);
             tokio::select! {
-                () = until_due(poll, &slots, &mounts) => {}
+                () = until_due(poll, &slots, &mounts, || state.now()) => {}
                 () = feed.rung(began, poll.fast_interval) => {}
                 // A new configuration may have new mounts here: they are looked up at once.
                 changed = replacements.changed() => {
@@ -179,13 +189,23 @@ fn turn(state: &State, name: &str) -> Duration {
 
 /// Waits until the next look is due: an interval, or less from the moment that it would tell
 /// something that matters. To see that moment costs nothing, so it is looked for all the time.
-async fn until_due(poll: &Poll, slots: &ServerSlots, mounts: &[Listed<'_>]) {
-    let ended = Instant::now();
+async fn until_due(
+    poll: &Poll,
+    slots: &ServerSlots,
+    mounts: &[Listed<'_>],
+    now: impl Fn() -> Moment,
+) {
+    let ended = now();
     let jitter = spread::jitter();
     let interval = poll.interval.mul_f64(jitter);
+    let step = poll.fast_interval.mul_f64(jitter);
+    let at_last = ended + interval;
+    let mut due = ended;
     loop {
-        tokio::time::sleep(poll.fast_interval.mul_f64(jitter)).await;
-        if ended.elapsed() >= interval || wants_look(slots, mounts) {
+        due = at_last.min(due + step);
+        let now = now();
+        tokio::time::sleep(spread::together(due.max(now)).saturating_sub(now)).await;
+        if due == at_last || wants_look(slots, mounts) {
             return;
         }
     }
@@ -208,7 +228,7 @@ async fn look(
     let began = state.now();
     let look = begin_look(slots, &mounts, began);
     let seen = lag::within(poll.timeout, eye.look(server, &mounts, poll.timeout)).await;
-    let seen = fairly(seen, server.stats.url.as_str());
+    let seen = fairly(seen, &server.stats.url);
     let now = state.now();
 
     slots.poll_duration.record(now.saturating_sub(began));
@@ -287,8 +307,8 @@ async fn look(
 }
 
 /// What a look saw. One that failed while we ourselves did not run says nothing of its relay.
-fn fairly(look: lag::Timed<Result<Seen, Failure>>, url: &str) -> Result<Seen, Failure> {
-    let no_end = || Err(Failure::timeout(format!("no whole answer from {url} in time")));
+fn fairly(look: lag::Timed<Result<Seen, Failure>>, url: &Url) -> Result<Seen, Failure> {
+    let no_end = || Err(Failure::late(url));
     let seen = look.done.unwrap_or_else(no_end);
     match seen {
         Err(failure) if look.late > OUR_DELAY => Err(failure.our_own(look.late)),

@@ -23,6 +23,8 @@ pub struct Queue {
     waiting: AtomicUsize,
     /// How many of them came by plain http.
     plain: AtomicUsize,
+    /// How many wait for this stream or another.
+    everybody: Arc<AtomicUsize>,
     tickets: Mutex<VecDeque<Ticket>>,
 }
 
@@ -60,6 +62,11 @@ struct Counted {
 }
 
 impl Queue {
+    /// A queue whose guests also count among `everybody` who waits.
+    pub fn among(everybody: Arc<AtomicUsize>) -> Self {
+        Self { everybody, ..Self::default() }
+    }
+
     /// How many wait.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Relaxed)
@@ -139,6 +146,7 @@ impl Place {
 impl Counted {
     fn new(queue: Arc<Queue>, https: bool) -> Self {
         queue.waiting.fetch_add(1, Relaxed);
+        queue.everybody.fetch_add(1, Relaxed);
         queue.plain.fetch_add(usize::from(!https), Relaxed);
         Self { queue, https }
     }
@@ -147,6 +155,7 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.queue.waiting.fetch_sub(1, Relaxed);
+        self.queue.everybody.fetch_sub(1, Relaxed);
         self.queue.plain.fetch_sub(usize::from(!self.https), Relaxed);
     }
 }

@@ -7,9 +7,11 @@
 //! often is not told apart at all. The table has a fixed size, takes no lock, forgets by being
 //! overwritten, and holds salted hashes instead of addresses.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use foldhash::quality::RandomState;
 
 use crate::fleet::{ServerId, StreamId};
 use crate::slots::Moment;
@@ -96,7 +98,8 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 fn tenths(now: Moment) -> u64 {
-    u64::try_from(now.as_millis() / 100).unwrap_or(0) & mask(AT_BITS)
+    let tenths = u64::from(now.subsec_millis()) / 100;
+    now.as_secs().wrapping_mul(10).wrapping_add(tenths) & mask(AT_BITS)
 }
 
 fn mask(bits: u32) -> u64 {
@@ -127,7 +130,10 @@ impl Visit {
 
 impl Default for Recent {
     fn default() -> Self {
-        Self { cells: (0..CELLS).map(|_| AtomicU64::new(0)).collect(), salt: RandomState::new() }
+        Self {
+            cells: (0..CELLS).map(|_| AtomicU64::new(0)).collect(),
+            salt: RandomState::default(),
+        }
     }
 }
 

@@ -8,32 +8,39 @@ mod playlist;
 mod reply;
 mod request;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use rustls::ServerConfig;
+use tokio::time::Instant;
 
 use crate::clock;
 use crate::counters::{Outcome, Outcomes};
-use crate::fleet::{StreamId, WhenFull};
-use crate::forwarded::{Peer, origin};
+use crate::fleet::{Stream, StreamId, WhenFull};
+use crate::forwarded::{Origin, Peer, origin};
 use crate::logs::{self, Access, AccessLog};
 use crate::player::Refusal;
 use crate::queue::Place;
+use crate::recent::Visitor;
 use crate::select::{Decision, assign};
-use crate::server::{Answer, Bounds, Descriptors, Service, Shed};
+use crate::server::{Answer, Bounds, Descriptors, Plain, Raw, Service, Shed};
+use crate::slots::Moment;
 use crate::state::{Snapshot, State};
+use crate::waiting;
 
 use playlist::Format;
-use reply::Reply;
-use request::{Ask, prefers_json};
+use reply::{Asked, Reply};
+use request::Ask;
 
 /// The service of the public port.
 #[derive(Debug)]
@@ -41,6 +48,7 @@ pub struct Redirector {
     state: Arc<State>,
     log: Option<AccessLog>,
     descriptors: Descriptors,
+    fast_door: bool,
 }
 
 thread_local! {
@@ -50,7 +58,13 @@ thread_local! {
 impl Redirector {
     /// A redirector over what `state` knows, within what files this process may have open.
     pub fn new(state: Arc<State>, descriptors: Descriptors) -> Self {
-        Self { state, log: None, descriptors }
+        Self { state, log: None, descriptors, fast_door: true }
+    }
+
+    /// The same, which leaves every request to hyper unless there is a fast door.
+    #[must_use]
+    pub fn with_fast_door(self, fast_door: bool) -> Self {
+        Self { fast_door, ..self }
     }
 
     /// The same, which has each request written down if there is a log for it.
@@ -61,6 +75,8 @@ impl Redirector {
 }
 
 impl Service for Redirector {
+    type Body = Full<Bytes>;
+
     async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Answer {
         let began = Instant::now();
         let (head, _body_is_never_read) = request.into_parts();
@@ -75,17 +91,59 @@ impl Service for Redirector {
             }
             Step::Waits(guest) => guest.called(names.as_mut()).await,
         };
-        let outcome = reply.outcome();
-        if let Some(outcome) = outcome {
-            self.state.totals.requests.of(outcome).increment();
+        let method = match head.method {
+            Method::GET => "GET",
+            Method::HEAD => "HEAD",
+            Method::OPTIONS => "OPTIONS",
+            _ => "other",
+        };
+        let agent = head.headers.get(USER_AGENT).map_or(&[][..], HeaderValue::as_bytes);
+        let line = Line { method, path: head.uri.path(), agent };
+        self.note(&reply, line, names, began);
+        CHANCE.with_borrow_mut(|rng| reply.into_answer(&head, rng))
+    }
+
+    fn has_fast_door(&self) -> bool {
+        self.fast_door
+    }
+
+    /// Only redirects and refusals. Lists, and streams with a waiting room, in which a player is
+    /// watched, are for the other door.
+    fn answer_plain(
+        &self,
+        request: &Plain<'_>,
+        peer: Peer,
+        now: Instant,
+        sheet: &mut Raw<'_>,
+    ) -> Option<Duration> {
+        let ask = request::check_plain(request)?;
+        if ask.path == playlist::STREAMLIST {
+            return None;
         }
-        let took = began.elapsed();
-        self.state.totals.request_duration.record(took);
-        let answer = CHANCE.with_borrow_mut(|rng| reply.into_answer(&head, rng));
-        if let (Some(log), Some(names)) = (&self.log, names) {
-            log.note(access(&head, names, outcome, answer.status(), took));
+        let snapshot = &self.state.load();
+        let (stream, None) = wanted(snapshot, &ask)? else { return None };
+        let waits = |stream: &Arc<Stream>| matches!(stream.when_full, WhenFull::Wait(_));
+        if snapshot.fleet.streams.get(stream).is_none_or(waits) {
+            return None;
         }
-        answer
+        let (method, path) = (if ask.takes { "GET" } else { "HEAD" }, ask.path);
+        let line = Line { method, path, agent: ask.agent };
+        // Without a proxy's word it is who it seems to be.
+        let origin = Origin { address: peer.address.ip(), https: peer.https };
+        let arrival = Arrival { origin, at: self.state.moment(now) };
+        let mut names = self.log.as_ref().map(|_| Names::of(origin.address));
+        CHANCE.with_borrow_mut(|rng| {
+            let step = place(&self.state, snapshot, stream, ask, arrival, rng, names.as_mut());
+            let (reply, pause) = match step {
+                Step::Told(reply) => (reply, Duration::ZERO),
+                Step::Paced(reply, pause) => (reply, pause),
+                Step::Waits(_) => return None,
+            };
+            self.note(&reply, line, names, now);
+            let (is_head, closes) = (request.is_head, request.closes);
+            reply.write_raw(Asked { is_head, closes, from_outside: false }, rng, sheet);
+            Some(pause)
+        })
     }
 
     fn begins_with_proxy_header(&self, from: IpAddr) -> bool {
@@ -145,6 +203,36 @@ pub fn answer_head(
     }
 }
 
+/// What a request says of itself, for the access log.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    method: &'static str,
+    path: &'a str,
+    agent: &'a [u8],
+}
+
+impl Redirector {
+    /// Counts a request that is told this, and has it written down.
+    fn note(&self, reply: &Reply, line: Line<'_>, names: Option<Names>, began: Instant) {
+        let outcome = reply.outcome();
+        if let Some(outcome) = outcome {
+            self.state.totals.requests.of(outcome).increment();
+        }
+        let took = began.elapsed();
+        self.state.totals.request_duration.record(took);
+        if let (Some(log), Some(names)) = (&self.log, names) {
+            log.note(access(line, names, outcome, reply.status(), took));
+        }
+    }
+}
+
+/// Who asks, as far as proxies are believed about it, and when.
+#[derive(Clone, Copy)]
+struct Arrival {
+    origin: Origin,
+    at: Moment,
+}
+
 /// What becomes of a request.
 enum Step {
     /// It is answered at once.
@@ -170,6 +258,13 @@ impl Names {
     fn of(client: IpAddr) -> Self {
         Self { client, stream: None, is_pattern: false, server: None }
     }
+
+    /// It is about this stream.
+    fn are_of(&mut self, snapshot: &Snapshot, stream: StreamId) {
+        let stream = snapshot.fleet.streams.get(stream);
+        self.stream = stream.map(|stream| (*stream.path).into());
+        self.is_pattern = stream.is_some_and(|stream| stream.is_pattern());
+    }
 }
 
 /// A player in the waiting room.
@@ -192,40 +287,66 @@ fn decide(
 ) -> Step {
     let snapshot = &state.load();
     let origin = origin(peer, &head.headers, &snapshot.fleet.proxies.trusted);
+    let arrival = Arrival { origin, at: state.now() };
     if let Some(names) = &mut names {
         names.client = origin.address;
     }
-    let mut ask = match request::check(head) {
+    let ask = match request::check(head) {
         Ok(ask) => ask,
         Err(reply) => return Step::Told(reply),
     };
-    let now = state.now();
     // Only a line of the configuration can take the place of the list, and no relay.
     let is_list = ask.path == playlist::STREAMLIST && snapshot.fleet.streamlist;
     if is_list && !snapshot.fleet.paths.contains_key(ask.path) {
         return Step::Told(playlist::streamlist(snapshot));
     }
-    let Some((stream, list)) = wanted(snapshot, ask.path, head) else {
+    let Some((stream, list)) = wanted(snapshot, &ask) else {
         return Step::Told(Reply::NotFound);
     };
-    if let Some(names) = &mut names {
-        let stream = snapshot.fleet.streams.get(stream);
-        names.stream = stream.map(|stream| (*stream.path).into());
-        names.is_pattern = stream.is_some_and(|stream| stream.is_pattern());
+    let Some(format) = list else {
+        return place(state, snapshot, stream, ask, arrival, rng, names);
+    };
+    if let Some(names) = names {
+        names.are_of(snapshot, stream);
     }
+    let ask = known(state, snapshot, stream, ask, arrival).0;
+    let reply = playlist::reply(snapshot, stream, &ask, arrival.at, format);
+    count(snapshot, stream, &reply);
+    Step::Told(reply)
+}
+
+/// The same request, with all that is known of who asks; and who that is.
+fn known<'a>(
+    state: &State,
+    snapshot: &Snapshot,
+    stream: StreamId,
+    mut ask: Ask<'a>,
+    Arrival { origin, at }: Arrival,
+) -> (Ask<'a>, Visitor) {
     ask.client.https = origin.https;
     ask.client = ask.client.at(origin.address, &snapshot.fleet);
     let visitor = state.recent.visitor(origin.address, ask.agent, stream);
-    ask.client.came_from = state.recent.last(visitor, now);
-    if let Some(format) = list {
-        let reply = playlist::reply(snapshot, stream, head, &ask, now, format);
-        count(snapshot, stream, &reply);
-        return Step::Told(reply);
+    ask.client.came_from = state.recent.last(visitor, at);
+    (ask, visitor)
+}
+
+/// What becomes of a player of `stream`, whichever door it came through.
+fn place(
+    state: &State,
+    snapshot: &Snapshot,
+    stream: StreamId,
+    ask: Ask<'_>,
+    arrival: Arrival,
+    rng: &mut fastrand::Rng,
+    mut names: Option<&mut Names>,
+) -> Step {
+    if let Some(names) = &mut names {
+        names.are_of(snapshot, stream);
     }
-    // A player that only wants to know takes no slot.
-    let take = head.method == Method::GET;
-    let https_apart = snapshot.fleet.streams.get(stream).is_some_and(|s| !s.leaves_tls);
-    if take && snapshot.queue(stream).is_some_and(|q| q.is_before(ask.client, https_apart)) {
+    let (ask, visitor) = known(state, snapshot, stream, ask, arrival);
+    let now = arrival.at;
+    let take = ask.takes;
+    if take && waiting::is_behind(snapshot, stream, ask.client) {
         // Nobody overtakes those who wait.
         if let Some(guest) = Guest::enter(snapshot, stream, &ask) {
             return Step::Waits(guest);
@@ -263,11 +384,16 @@ fn decide(
 /// The stream that is asked for and, where that is not the stream itself but a list of its relays,
 /// the format of the list. A path that a stream owns is the stream's, whatever it ends in; where no
 /// relay lists what is asked for under a pattern, it is the pattern's entry.
-fn wanted(snapshot: &Snapshot, path: &str, head: &Parts) -> Option<(StreamId, Option<Format>)> {
+fn wanted(snapshot: &Snapshot, ask: &Ask<'_>) -> Option<(StreamId, Option<Format>)> {
     let fleet = &snapshot.fleet;
-    let path = percent_decode_str(path).decode_utf8().ok()?;
+    // Most paths are written as they are.
+    let path = if ask.path.bytes().any(|byte| byte == b'%') {
+        percent_decode_str(ask.path).decode_utf8().ok()?
+    } else {
+        Cow::Borrowed(ask.path)
+    };
     if let Some(stream) = fleet.stream_at(&path) {
-        return Some((stream, prefers_json(&head.headers).then_some(Format::Json)));
+        return Some((stream, ask.prefers_json.then_some(Format::Json)));
     }
     let listed = Format::by_suffix(&path)
         .and_then(|(path, format)| Some((fleet.stream_at(path)?, Some(format))));
@@ -284,15 +410,12 @@ fn count(snapshot: &Snapshot, stream: StreamId, reply: &Reply) {
 impl Guest {
     /// Takes a place in the waiting room, if there is one and it has room.
     fn enter(snapshot: &Snapshot, stream: StreamId, ask: &Ask<'_>) -> Option<Self> {
-        let config = snapshot.fleet.streams.get(stream)?;
-        let WhenFull::Wait(patience) = config.when_full else { return None };
-        // Those who wait must leave connections for those who need not.
-        let most = snapshot.fleet.limits.max_connections / 2;
+        let (place, patience) = waiting::enter(snapshot, stream, ask.client)?;
         Some(Self {
-            place: snapshot.queue(stream)?.enter(ask.client, most)?,
+            place,
             patience,
             query: ask.query.map(str::to_owned),
-            stream: config.path.clone(),
+            stream: snapshot.fleet.streams.get(stream)?.path.clone(),
             outcomes: Arc::clone(snapshot.outcomes(stream)?),
         })
     }
@@ -334,32 +457,25 @@ fn with_query(location: &HeaderValue, query: Option<&str>) -> HeaderValue {
 
 /// A request as the access log tells of it.
 fn access(
-    head: &Parts,
+    line: Line<'_>,
     names: Names,
     outcome: Option<Outcome>,
     status: StatusCode,
     took: Duration,
 ) -> Access {
-    let method = match head.method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::OPTIONS => "OPTIONS",
-        _ => "other",
-    };
     let is_no_stream = names.stream.is_none() || names.is_pattern;
-    let path = is_no_stream.then(|| logs::cut(head.uri.path().as_bytes())).flatten();
-    let agent = head.headers.get(USER_AGENT).and_then(|agent| logs::cut(agent.as_bytes()));
+    let path = is_no_stream.then(|| logs::cut(line.path.as_bytes())).flatten();
     Access {
         at: clock::now(),
         client: names.client,
-        method,
+        method: line.method,
         stream: names.stream,
         server: names.server,
         outcome: outcome.map_or("preflight", Outcome::label),
         status: status.as_u16(),
         took,
         path,
-        agent,
+        agent: logs::cut(line.agent),
     }
 }
 

@@ -5,6 +5,7 @@
 //! Kubernetes does it. Where no event comes at all, the file is compared every ten seconds anyway.
 //! Whatever is wrong with a new configuration, the one in force stays in force.
 
+mod aside;
 pub mod reading;
 mod watch;
 
@@ -16,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -27,8 +27,9 @@ use crate::files;
 use crate::fleet::Fleet;
 use crate::fleet::changes::Changes;
 use crate::problem::{Problem, Problems};
-use crate::state::State;
+use crate::state::{Reloads, State};
 
+use aside::aside;
 use reading::{Reading, Trace};
 use watch::{Hint, Watch};
 
@@ -196,7 +197,8 @@ impl Reloader {
             match trigger {
                 Trigger::Request(request) => {
                     missing_since = None;
-                    let outcome = self.consider(self.understand(sources).await, true);
+                    let reading = self.understand(sources).await;
+                    let outcome = self.consider(reading, true).await;
                     // Whoever asked may have gone; it happened all the same.
                     drop(request.send(outcome));
                 }
@@ -207,12 +209,14 @@ impl Reloader {
                     if since.elapsed() < PATIENCE {
                         recheck = since + PATIENCE;
                     } else {
-                        self.consider(self.understand(sources).await, false);
+                        let reading = self.understand(sources).await;
+                        self.consider(reading, false).await;
                     }
                 }
                 Trigger::Hint | Trigger::Time => {
                     missing_since = None;
-                    self.consider(self.understand(sources).await, false);
+                    let reading = self.understand(sources).await;
+                    self.consider(reading, false).await;
                 }
             }
             // It names files that are not watched yet, or one that is was replaced, or another was
@@ -228,12 +232,12 @@ impl Reloader {
 
     /// Decides over what was read. What was refused before is refused in silence, unless somebody
     /// asked.
-    fn consider(&mut self, reading: Reading, asked: bool) -> Outcome {
+    async fn consider(&mut self, reading: Reading, asked: bool) -> Outcome {
         let Reading { trace, meaning } = reading;
         if trace == self.in_force {
             if self.refused.take().is_some() {
                 info!("the configuration on disk is the one in force again");
-                self.state.note_reload(|reloads| reloads.refused = None);
+                self.state.note_reload(Reloads::forgive);
             }
             if asked {
                 self.state.totals.reloads_unchanged.increment();
@@ -249,23 +253,34 @@ impl Reloader {
             self.refused = Some(trace);
             return Outcome::Rejected(refused);
         }
-        match meaning {
-            Ok((fleet, digest)) => Outcome::Applied(self.apply(Loaded { fleet, digest, trace })),
-            Err(problems) => {
-                self.state.totals.reloads_rejected.increment();
-                self.refused = Some(trace);
-                let why = problems.to_string();
-                error!("the configuration is refused, the one before stays in force\n{why}");
-                self.state.note_reload(|reloads| reloads.refused = Some(why.clone()));
-                Outcome::Rejected(why)
-            }
+        let (fleet, digest) = match meaning {
+            Ok(meaning) => meaning,
+            Err(problems) => return self.refuse(trace, &problems),
+        };
+        match self.apply(Loaded { fleet, digest, trace: trace.clone() }).await {
+            Some(changes) => Outcome::Applied(changes),
+            None => self.refuse(trace, &self.broken()),
         }
     }
 
-    /// Puts a good configuration in force.
-    fn apply(&mut self, mut loaded: Loaded) -> Changes {
-        let before = self.state.load();
-        let changes = Changes::between(&before.fleet, &loaded.fleet);
+    /// Leaves the configuration in force as it is.
+    fn refuse(&mut self, trace: Trace, problems: &Problems) -> Outcome {
+        self.state.totals.reloads_rejected.increment();
+        self.refused = Some(trace);
+        let why = problems.to_string();
+        error!("the configuration is refused, the one before stays in force\n{why}");
+        self.state.note_reload(|reloads| {
+            reloads.refused = Some(why.clone());
+            reloads.refused_unix = Some(unix_now());
+        });
+        Outcome::Rejected(why)
+    }
+
+    /// Puts a good configuration in force; `None`: that broke, and the one before is in force.
+    ///
+    /// What is in force is compared and replaced on a thread of its own: with a million mounts that
+    /// takes seconds, in which relays are looked at and operators answered.
+    async fn apply(&mut self, mut loaded: Loaded) -> Option<Changes> {
         let restart_required = self.restart_required(&loaded.fleet);
         for warning in &loaded.fleet.warnings {
             warn!("{warning}");
@@ -274,21 +289,30 @@ impl Reloader {
             let keys = restart_required.join(", ");
             warn!("the configuration changes {keys}: that needs a restart, the rest is in force");
         }
-        info!(sha256 = %loaded.digest, "configuration reloaded: {}", changes.in_one_line());
-        self.in_force = loaded.trace;
-        if loaded.fleet.tls.is_none() {
-            // Its port is open until the restart that this needs, and goes on serving.
-            loaded.fleet.tls.clone_from(&before.fleet.tls);
-        }
-        self.refused = None;
-        self.state.replace(loaded.fleet, loaded.digest);
-        self.state.totals.reloads_ok.increment();
-        self.state.note_reload(|reloads| {
-            reloads.refused = None;
-            reloads.restart_required = restart_required;
-            reloads.last_success_unix = unix_now();
+        let state = Arc::clone(&self.state);
+        let replacing = aside(move || {
+            let before = state.load_full();
+            let changes = Changes::between(&before.fleet, &loaded.fleet);
+            info!(sha256 = %loaded.digest, "configuration reloaded: {}", changes.in_one_line());
+            if loaded.fleet.tls.is_none() {
+                // Its port is open until the restart that this needs, and goes on serving.
+                loaded.fleet.tls.clone_from(&before.fleet.tls);
+            }
+            drop(before);
+            state.replace(loaded.fleet, loaded.digest);
+            // At once: who sees the new one is not to be told that it is refused.
+            state.note_reload(|reloads| {
+                reloads.forgive();
+                reloads.restart_required = restart_required;
+                reloads.last_success_unix = unix_now();
+            });
+            (changes, loaded.trace)
         });
-        changes
+        let (changes, trace) = replacing.await?;
+        self.in_force = trace;
+        self.refused = None;
+        self.state.totals.reloads_ok.increment();
+        Some(changes)
     }
 
     fn restart_required(&self, next: &Fleet) -> Vec<&'static str> {
@@ -343,8 +367,7 @@ impl Reloader {
     /// Reads on a thread of its own: a disk that hangs must not hold up polls and operators.
     async fn read(&self) -> Result<Sources, Problems> {
         let path = self.path.clone();
-        let read = spawn_blocking(move || files::read(&path)).await;
-        read.unwrap_or_else(|_panicked| Err(self.broken()))
+        aside(move || files::read(&path)).await.unwrap_or_else(|| Err(self.broken()))
     }
 
     /// Understands on a thread of its own: should it panic over some text, then that text is
@@ -352,8 +375,8 @@ impl Reloader {
     async fn understand(&self, sources: Result<Sources, Problems>) -> Reading {
         let traces = [Some(&self.in_force), self.refused.as_ref()].into_iter().flatten();
         let known: Vec<_> = traces.filter_map(|trace| trace.database.clone()).collect();
-        let reading = spawn_blocking(move || Reading::of(sources, &known)).await;
-        reading.unwrap_or_else(|_panicked| Reading::of(Err(self.broken()), &[]))
+        let reading = aside(move || Reading::of(sources, &known)).await;
+        reading.unwrap_or_else(|| Reading::of(Err(self.broken()), &[]))
     }
 
     /// What a panic says may quote the text that it happened over, and so a password in it.

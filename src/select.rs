@@ -3,27 +3,34 @@
 //! The decision is a function of its arguments: the snapshot, the moment and chance are passed in,
 //! nothing is kept. [`verdicts`] says of each mount whether it could take a listener, and if not, why;
 //! [`pick`] chooses among those that could; [`assign`] also takes the slot; [`ranked()`] tells them
-//! all in order. The redirect, playlists, the status and every explanation call the same four.
+//! all in order, and [`explain()`] why. The redirect, playlists, the status and every explanation call
+//! the same five.
 
 mod affinity;
+mod dice;
+mod explain;
 mod judge;
 mod policy;
 mod preference;
 mod ranked;
+mod sample;
 mod sums;
 
 use std::fmt;
 
 use smallvec::SmallVec;
 
-use crate::fleet::{Fallback, Family, Origin, Policy, StreamId, WhenFull};
+use crate::fleet::{Fallback, Family, Origin, Policy, Stream, StreamId, WhenFull};
 use crate::player::{Client, Refusal};
 use crate::slots::{Moment, reserve, reserve_beyond};
 use crate::state::{MountView, Snapshot};
 
+use dice::Dice;
 use judge::judge;
-use policy::{draw, least_used, most_free};
+use policy::{draw, least_used, less_used_than, most_free};
+use sample::{Drawn, sample};
 
+pub use explain::{Behind, Explained, Judged, Stage, explain};
 pub use preference::{Preference, admission};
 pub use ranked::{Offer, ranked};
 pub use sums::{Sum, sums};
@@ -54,6 +61,8 @@ pub struct Candidate {
     pub share: Option<f64>,
     /// Whether its server prefers such listeners, but has its fair share already.
     pub had_its_share: bool,
+    /// Why its rank's trust is not the best.
+    pub doubt: Option<Doubt>,
 }
 
 /// Candidates of a lower rank come first. The order of the fields is the order of importance.
@@ -88,6 +97,25 @@ pub enum Trust {
     Guess,
 }
 
+/// Why a relay's numbers are not trusted altogether.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// Looks at it failed, fewer than make it down.
+    Failed,
+    /// It came and went too often lately.
+    Probation,
+    /// Its numbers are old.
+    Stale,
+    /// It has just come back, and has had its fill for the moment.
+    HadItsFill,
+    /// The mount's stream stands still.
+    StandsStill,
+    /// It is down, by looks that say nothing of its streams.
+    Down,
+    /// No look at it has seen the mount or its absence yet.
+    Unseen,
+}
+
 /// Whether a mount's stream is proven to flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Proof {
@@ -118,6 +146,9 @@ pub enum Reason {
     Absent,
     /// Nothing is known of its server for certain, and as many as a guess allows were just sent.
     Guessed,
+    /// Other replicas give away its slots as well, and what is known here of its server is too old to
+    /// say which of them are left.
+    Unshared,
     /// It has no free slot.
     Full,
     /// Its server is reached by plain http, the player came by https, and the stream says that it
@@ -215,7 +246,7 @@ fn assign_here<'a>(
 ) -> Result<MountView<'a>, Refusal> {
     for _ in 0..TRIES {
         let chosen = pick(snapshot, stream, client, when_full, now, rng)?;
-        let mount = snapshot.mounts(stream).nth(chosen.at).ok_or(Refusal::Offline)?;
+        let mount = snapshot.mount(stream, chosen.at).ok_or(Refusal::Offline)?;
         if !take || take_slot(&mount, &chosen, client, now) {
             return Ok(mount);
         }
@@ -255,9 +286,28 @@ pub fn pick(
     now: Moment,
     rng: &mut fastrand::Rng,
 ) -> Result<Candidate, Refusal> {
-    let mut best = SmallVec::<[Candidate; 16]>::new();
+    let first = match sample(snapshot, stream, client, when_full, now, rng) {
+        Drawn::Chosen(chosen) => return Ok(chosen),
+        Drawn::First(first) => Some(first),
+        Drawn::Nothing => None,
+    };
+    let mut best = SmallVec::new();
+    let refusal = leaders(judged(snapshot, stream, client, when_full, now), &mut best);
+    if let Some(first) = first {
+        return Ok(less_used_than(&first, &best, rng));
+    }
+    choose(snapshot, stream, client, &best, rng)
+        .ok_or_else(|| refusal.unwrap_or_else(|| without_mounts(snapshot, stream)))
+}
+
+/// Puts those of the best rank into `best`. Returns what is to be said of the stream for want of
+/// any.
+fn leaders(
+    verdicts: impl Iterator<Item = Verdict>,
+    best: &mut SmallVec<[Candidate; 16]>,
+) -> Option<Refusal> {
     let mut refusal = None;
-    for verdict in judged(snapshot, stream, client, when_full, now) {
+    for verdict in verdicts {
         match verdict {
             Verdict::Passed(reason) => refusal = Some(heavier(refusal, reason)),
             Verdict::Candidate(candidate) => {
@@ -272,17 +322,27 @@ pub fn pick(
             }
         }
     }
+    refusal
+}
+
+/// Chooses among candidates of one rank as the policy says.
+fn choose(
+    snapshot: &Snapshot,
+    stream: StreamId,
+    client: Client,
+    best: &[Candidate],
+    dice: &mut impl Dice,
+) -> Option<Candidate> {
     let all_full = best.first().is_some_and(|candidate| candidate.rank.beyond_limit);
     match snapshot.fleet.balance.policy {
-        _ if all_full => least_used(&best, rng),
-        Policy::LeastUsed => least_used(&best, rng),
-        Policy::MostFree => most_free(&best, rng),
-        Policy::WeightedRandom => draw(&best, rng, |candidate| candidate.weight),
+        _ if all_full => least_used(best, dice),
+        Policy::LeastUsed => least_used(best, dice),
+        Policy::MostFree => most_free(best, dice),
+        Policy::WeightedRandom => draw(best, dice, |candidate| candidate.weight),
         Policy::ClientHash(key) => {
-            affinity::first(snapshot, stream, client, key, &best).or_else(|| least_used(&best, rng))
+            affinity::first(snapshot, stream, client, key, best).or_else(|| least_used(best, dice))
         }
     }
-    .ok_or_else(|| refusal.unwrap_or_else(|| without_mounts(snapshot, stream)))
 }
 
 /// What is to be said of a stream as long as none of its mounts was judged. The entry of a pattern has
@@ -321,15 +381,42 @@ fn judged(
     let config = snapshot.fleet.streams.get(stream);
     let mounts = snapshot.mounts(stream).enumerate();
     let verdicts = mounts.map(|(at, mount)| {
-        // First of all: what such a mount is good for is nothing to this player.
-        if client.https && config.is_some_and(|stream| stream.keeps_https_from(mount.server)) {
-            return Verdict::Passed(Reason::PlainHttp);
-        }
-        judge(snapshot, at, &mount, client, when_full, now)
+        verdict_on(snapshot, config.map(|stream| &**stream), at, &mount, client, when_full, now)
     });
     let mut verdicts: SmallVec<[Verdict; 16]> = verdicts.collect();
     preference::temper(&mut verdicts);
     verdicts.into_iter()
+}
+
+/// What is to be said of one mount as if it were the only one of its stream; `None`: there is none at
+/// this place.
+fn verdict(
+    snapshot: &Snapshot,
+    stream: StreamId,
+    at: usize,
+    client: Client,
+    when_full: WhenFull,
+    now: Moment,
+) -> Option<Verdict> {
+    let config = snapshot.fleet.streams.get(stream).map(|stream| &**stream);
+    let mount = snapshot.mount(stream, at)?;
+    Some(verdict_on(snapshot, config, at, &mount, client, when_full, now))
+}
+
+fn verdict_on(
+    snapshot: &Snapshot,
+    stream: Option<&Stream>,
+    at: usize,
+    mount: &MountView<'_>,
+    client: Client,
+    when_full: WhenFull,
+    now: Moment,
+) -> Verdict {
+    // First of all: what such a mount is good for is nothing to this player.
+    if client.https && stream.is_some_and(|stream| stream.keeps_https_from(mount.server)) {
+        return Verdict::Passed(Reason::PlainHttp);
+    }
+    judge(snapshot, at, mount, client, when_full, now)
 }
 
 impl Verdict {
@@ -357,11 +444,57 @@ fn heavier(refusal: Option<Refusal>, reason: Reason) -> Refusal {
         Reason::Full | Reason::Draining => Refusal::Full,
         Reason::Absent | Reason::Disabled => Refusal::Offline,
         Reason::PlainHttp => Refusal::Insecure,
-        Reason::Refusing | Reason::Down | Reason::Guessed => Refusal::Unreachable,
+        Reason::Refusing | Reason::Down | Reason::Guessed | Reason::Unshared => {
+            Refusal::Unreachable
+        }
         Reason::ForOthers => Refusal::ForOthers,
         Reason::OnlyBy(family) => Refusal::OnlyBy(family),
     };
     refusal.map_or(this, |refusal| refusal.max(this))
+}
+
+impl Reason {
+    /// Its name for programs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::OnlyBy(_) => "other_family",
+            Self::ForOthers => "for_others",
+            Self::Draining => "draining",
+            Self::Disabled => "disabled",
+            Self::Refusing => "refusing",
+            Self::Down => "down",
+            Self::Absent => "absent",
+            Self::Guessed => "guessed",
+            Self::Unshared => "unshared",
+            Self::Full => "full",
+            Self::PlainHttp => "plain_http",
+        }
+    }
+}
+
+impl Trust {
+    /// Its name for programs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Sure => "sure",
+            Self::Doubtful => "doubtful",
+            Self::Guess => "guess",
+        }
+    }
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Failed => "its last look failed",
+            Self::Probation => "it came and went too often, and is on probation",
+            Self::Stale => "its numbers are old",
+            Self::HadItsFill => "it has just come back, and had its fill for the moment",
+            Self::StandsStill => "its stream stands still",
+            Self::Down => "it is down, though it may still play",
+            Self::Unseen => "it was not seen yet",
+        })
+    }
 }
 
 impl fmt::Display for Reason {
@@ -376,6 +509,7 @@ impl fmt::Display for Reason {
             Self::Down => "down",
             Self::Absent => "its relay does not have it",
             Self::Guessed => "nothing is known: it gets few at a time",
+            Self::Unshared => "nobody knows what other replicas have left of it",
             Self::Full => "full",
             Self::PlainHttp => "plain http: not for players that came by https",
         })

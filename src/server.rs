@@ -7,16 +7,22 @@
 
 mod closing;
 mod connections;
+mod deferred;
 mod descriptors;
+mod door;
 mod handshake;
 mod head;
+mod house;
+mod lobby;
+mod plain;
 mod proxied;
+mod sheet;
 mod status_line;
 mod wire;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -25,35 +31,66 @@ use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::{SocketFlags, acceptfrom_with};
 use rustls::ServerConfig;
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, timeout};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, Interest};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{debug, warn};
 
 use crate::forwarded::Peer;
 
 pub use connections::Connections;
+pub use deferred::defer_accept;
 pub use descriptors::Descriptors;
+pub use plain::{Kind, Plain};
+pub use sheet::{Form, Raw, Sheet};
 
+use door::Seen;
+use house::{House, Reminders, Seldom};
+use lobby::Lobby;
 use status_line::StatusLine;
 use wire::{Talk, Wire};
 
-/// A service's answer: always whole, always small.
-pub type Answer = Response<Full<Bytes>>;
+/// A service's answer: whole and small, unless its service says otherwise.
+pub type Answer<B = Full<Bytes>> = Response<B>;
 
 /// What answers the requests of one port.
 pub trait Service: Send + Sync + 'static {
+    /// What its answers say: [`Full`] where each is whole, always.
+    type Body: Body<Data = Bytes, Error = Infallible> + Send + 'static;
+
     /// Answers one request of `peer`.
-    fn answer(&self, request: Request<Incoming>, peer: Peer)
-    -> impl Future<Output = Answer> + Send;
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> impl Future<Output = Answer<Self::Body>> + Send;
+
+    /// Whether plain requests are answered at once, where they were read; asked for each
+    /// connection.
+    fn has_fast_door(&self) -> bool {
+        false
+    }
+
+    /// Answers a plain request that came `now` at once, as [`answer`](Self::answer) would, and tells
+    /// how long the answer is held back. `None`: it is for `answer`, and nothing came of it.
+    fn answer_plain(
+        &self,
+        _request: &Plain<'_>,
+        _peer: Peer,
+        _now: Instant,
+        _sheet: &mut Raw<'_>,
+    ) -> Option<Duration> {
+        None
+    }
 
     /// Whether connections from this address begin with a PROXY header; asked for each.
     fn begins_with_proxy_header(&self, _from: IpAddr) -> bool {
@@ -122,31 +159,45 @@ const LAST_HANDSHAKES: Duration = Duration::from_millis(150);
 /// How many connections may wait to be accepted.
 const BACKLOG: u16 = 4096;
 
-/// What a connection is told that is one too many.
-const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\
-    Retry-After: 10\r\nCache-Control: no-store\r\nAccess-Control-Allow-Origin: *\r\n\
-    Content-Length: 25\r\nContent-Type: text/plain\r\n\r\nbusy: too many listeners\n";
-
-/// How often the log says that connections are turned away.
-const REMIND: Duration = Duration::from_secs(60);
+/// How many connections are taken before those who are connected have their turn.
+const AT_ONCE: usize = 64;
 
 /// How often the log says that connections cannot be accepted.
 const COMPLAIN: Duration = Duration::from_secs(1);
 
 /// Takes a port. An IPv6 wildcard address listens to IPv4 as well.
-pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket(address)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG.into())?;
+    Ok(socket.into())
+}
+
+/// One more listener of a port that was taken: the kernel gives each its share of the connections.
+/// The port was bound without `SO_REUSEPORT`, which is set now; so another program, or a second of
+/// this one, is told as ever that it is taken.
+pub fn beside(listener: &TcpListener) -> io::Result<TcpListener> {
+    let address = listener.local_addr()?;
+    SockRef::from(listener).set_reuse_port(true)?;
+    let socket = socket(address)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG.into())?;
+    Ok(socket.into())
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
         socket.set_only_v6(false)?;
     }
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG.into())?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
-/// Serves one port until `stop`, then lets requests under way end, within `drain_limit`.
+/// Serves one listener of a port until `stop`, then lets requests under way end, within
+/// `drain_limit`. An error means that it could not begin.
 pub async fn serve(
     listener: TcpListener,
     speech: Speech,
@@ -154,101 +205,92 @@ pub async fn serve(
     connections: Arc<Connections>,
     stop: CancellationToken,
     drain_limit: Duration,
-) {
-    let under_way = TaskTracker::new();
-    let abandon = CancellationToken::new();
-    let mut complaint = Seldom::every(COMPLAIN);
-    let (mut too_many, mut of_one) = (Seldom::every(REMIND), Seldom::every(REMIND));
-    let mut welcome = |stream: TcpStream, peer: SocketAddr| {
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let bounds = service.bounds(peer.ip());
-        let guard = match connections.admit(peer.ip(), &bounds) {
-            Ok(guard) => guard,
-            Err(why) => {
-                service.shed(why);
-                // For a word by TLS a handshake would have to be made.
-                if speech == Speech::Plain {
-                    turn_away(&stream);
-                }
-                match why {
-                    Shed::MaxConnections if too_many.is_due() => warn!(
-                        connections = bounds.max_connections,
-                        "turning connections away: there are as many as there may be"
-                    ),
-                    Shed::PerClient if of_one.is_due() => warn!(
-                        client = %peer.ip(),
-                        connections = bounds.per_client,
-                        "turning connections away: this client has as many as it may have"
-                    ),
-                    Shed::MaxConnections | Shed::PerClient => {}
-                }
-                return;
-            }
-        };
-        // Small answers must not wait for more; where this fails, the connection is gone anyway.
-        if let Err(error) = stream.set_nodelay(true) {
-            debug!(%peer, %error, "connection lost");
-            return;
-        }
-        let (service, connections) = (Arc::clone(&service), Arc::clone(&connections));
-        let (abandon, stop) = (abandon.clone(), stop.clone());
-        under_way.spawn(async move {
-            let limit = bounds.header_timeout;
-            let serving = async {
-                let mut stream = stream;
-                let greeting = proxied::greet(&mut stream, peer, &*service, limit, &stop);
-                let Some(peer) = greeting.await else { return };
-                if speech == Speech::Plain {
-                    return converse(stream, peer, &*service, limit, &connections, &stop).await;
-                }
-                // What TLS needs is kept apart: else connections without it took as much room.
-                let by_tls = Box::pin(async {
-                    let shaking = handshake::shake(stream, peer, &*service, limit, &stop);
-                    let Some(stream) = shaking.await else { return };
-                    converse(stream, peer.by_tls(), &*service, limit, &connections, &stop).await;
-                });
-                by_tls.await;
-            };
-            tokio::select! {
-                () = serving => {}
-                () = abandon.cancelled() => {}
-            }
-            drop(guard);
-        });
-    };
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => welcome(stream, peer),
-            // It was there and is gone, which says nothing of the next one.
-            Err(error) if is_of_one_connection(&error) => debug!(%error, "connection lost"),
-            Err(error) => {
-                // Out of file descriptors, most likely: some will be closed soon. To go on at
-                // once would only burn the processor.
-                if complaint.is_due() {
-                    warn!(%error, "cannot accept connections; trying again");
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
+) -> io::Result<()> {
+    let house = Arc::new(House {
+        speech,
+        service,
+        connections,
+        lobby: Lobby::default(),
+        // One for each listener: who waits for it does so together with few others.
+        stop: stop.child_token(),
+        abandon: CancellationToken::new(),
+        under_way: TaskTracker::new(),
+    });
+    if let Err(error) = deferred::defer_accept(&listener) {
+        debug!(%error, "connections are accepted before they have said anything");
     }
-    let limit = tokio::time::Instant::now() + drain_limit;
+    let listener = watched(listener)?;
+    let host = Arc::clone(&house);
+    let _watch = AbortOnDropHandle::new(tokio::spawn(async move { host.lobby.watch().await }));
+    let (mut complaint, mut reminders) = (Seldom::every(COMPLAIN), Reminders::new());
+    'serving: loop {
+        let mut ready = tokio::select! {
+            () = house.stop.cancelled() => break,
+            ready = listener.readable() => ready?,
+        };
+        for _ in 0..AT_ONCE {
+            match accept(listener.get_ref()) {
+                Ok((stream, peer)) => house.welcome(stream, peer, &mut reminders),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready.clear_ready();
+                    continue 'serving;
+                }
+                // It was there and is gone, which says nothing of the next one.
+                Err(error) if is_of_one_connection(&error) => debug!(%error, "connection lost"),
+                Err(error) => {
+                    // Out of file descriptors, most likely: some will be closed soon. To go on at
+                    // once would only burn the processor.
+                    if complaint.is_due() {
+                        warn!(%error, "cannot accept connections; trying again");
+                    }
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue 'serving;
+                }
+            }
+        }
+        // Those who are connected have their turn.
+        tokio::task::yield_now().await;
+    }
+    house.lobby.close();
+    let limit = Instant::now() + drain_limit;
+    let listener = listener.into_inner();
     match closing::ignore_newcomers(&listener) {
         Ok(()) => tokio::time::sleep(LAST_HANDSHAKES).await,
         Err(error) => debug!(%error, "a connection may be cut off while the port is closed"),
     }
-    for (stream, peer) in waiting(listener) {
-        welcome(stream, peer);
+    // To their peers these have long been open, and a port that is closed over them resets them.
+    for (stream, peer) in (0..BACKLOG).map_while(|_| accept(&listener).ok()) {
+        house.welcome(stream, peer, &mut reminders);
     }
-    under_way.close();
-    if tokio::time::timeout_at(limit, under_way.wait()).await.is_err() {
-        warn!(connections = under_way.len(), "closing connections that did not end in time");
-        abandon.cancel();
-        under_way.wait().await;
+    drop(listener);
+    house.under_way.close();
+    if tokio::time::timeout_at(limit, house.under_way.wait()).await.is_err() {
+        let connections = house.under_way.len();
+        warn!(connections, "closing connections that did not end in time");
+        house.abandon.cancel();
+        house.under_way.wait().await;
     }
+    Ok(())
+}
+
+/// A listener that can be waited for. tokio's own would have each connection watched from its
+/// beginning, which costs more than to answer most of them.
+#[expect(
+    deprecated,
+    reason = "unsound for what closes its descriptor meanwhile, or lends another; a listener of the \
+              standard library does neither, and what replaces it is an unsafe function"
+)]
+fn watched(listener: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
+    AsyncFd::with_interest(listener, Interest::READABLE)
+}
+
+/// The next connection, from which nothing is waited for.
+fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (socket, peer) = acceptfrom_with(listener, flags)?;
+    let peer = peer.and_then(|peer| peer.try_into().ok());
+    let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
+    Ok((socket.into(), peer))
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
@@ -256,23 +298,45 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// The connections that wait to be accepted; closes the port after them. To their peers they have
-/// long been open, and a port that is closed over them resets them.
-fn waiting(listener: TcpListener) -> impl Iterator<Item = (TcpStream, SocketAddr)> {
-    let listener = listener.into_std().ok();
-    (0..BACKLOG).map_while(move |_| {
-        let (stream, peer) = listener.as_ref()?.accept().ok()?;
-        stream.set_nonblocking(true).ok()?;
-        Some((TcpStream::from_std(stream).ok()?, peer))
-    })
+/// What is answered at once to a connection that brings these bytes and no more; `None`: it is for
+/// hyper. For those who have no socket.
+pub fn answered_at_once(service: &impl Service, peer: Peer, bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut answer = Vec::new();
+    match door::look(service, peer, &mut door::Exchange { come: bytes, told: &mut answer }) {
+        Seen::Unsent(unsent) => Some(unsent.rest),
+        Seen::Answered(_) | Seen::Over if !answer.is_empty() => Some(answer),
+        Seen::Answered(_) | Seen::Over | Seen::Nothing | Seen::Other(_) => None,
+    }
+}
+
+/// What is answered by hyper to a connection that brings these bytes and ends. For those who have no
+/// socket.
+pub async fn answered_by_hyper(service: &impl Service, peer: Peer, bytes: &[u8]) -> Vec<u8> {
+    let mut answer = Vec::new();
+    let stream = tokio::io::join(bytes, &mut answer);
+    let limit = Duration::from_secs(5);
+    let begun = Begun { bytes: Vec::new(), deadline: Instant::now() + limit };
+    let (connections, stop) = (Connections::default(), CancellationToken::new());
+    converse(stream, begun, peer, service, limit, &connections, &stop).await;
+    answer
+}
+
+/// How a connection has begun.
+#[derive(Debug)]
+struct Begun {
+    /// What was read of it and not answered.
+    bytes: Vec<u8>,
+    /// When its next head must be whole.
+    deadline: Instant,
 }
 
 /// Serves one connection, which may be anything that carries bytes, to its end. `peer` is who is at
 /// its other end.
 ///
 /// After `stop` a request that is under way or has been begun is answered, and no more.
-pub async fn converse(
+async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin,
+    begun: Begun,
     peer: Peer,
     service: &impl Service,
     header_timeout: Duration,
@@ -290,10 +354,10 @@ pub async fn converse(
     });
     let talk = Talk::default();
     let serving = async {
-        let mut wire = Wire::new(StatusLine::new(stream), &talk, header_timeout);
+        let mut wire = Wire::new(StatusLine::new(stream), begun.bytes, &talk, header_timeout);
         // hyper takes 16 KiB for a connection from its beginning. Who says nothing, or goes on saying
         // half of something, is not given that.
-        if !timeout(header_timeout, wire.begun()).await?? {
+        if !timeout_at(begun.deadline, wire.begun()).await?? {
             return wire.shutdown().await;
         }
         let connection = http1::Builder::new()
@@ -326,32 +390,5 @@ pub async fn converse(
     }
     if let Err(error) = ended {
         debug!(peer = %peer.address, %error, "connection ended");
-    }
-}
-
-/// Tells a connection that it is one too many, as far as its socket takes the words at once.
-fn turn_away(stream: &TcpStream) {
-    if let Err(error) = stream.try_write(TOO_MANY) {
-        debug!(%error, "connection turned away without a word");
-    }
-}
-
-/// Something that is said once in a while.
-struct Seldom {
-    gap: Duration,
-    last: Option<Instant>,
-}
-
-impl Seldom {
-    fn every(gap: Duration) -> Self {
-        Self { gap, last: None }
-    }
-
-    fn is_due(&mut self) -> bool {
-        let due = self.last.is_none_or(|last| last.elapsed() >= self.gap);
-        if due {
-            self.last = Some(Instant::now());
-        }
-        due
     }
 }

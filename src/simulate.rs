@@ -6,8 +6,10 @@
 //! to their configured limits and listeners come as they were said to.
 
 mod outcome;
+mod picture;
 mod plan;
 mod relays;
+mod series;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -19,8 +21,10 @@ use crate::select::{Decision, assign};
 use crate::slots::{Evidence, Moment, Rules, begin_look, record, wants_look};
 use crate::state::Snapshot;
 
-pub use outcome::{Outcome, RelayOutcome, Series, StreamOutcome};
+pub use outcome::{Outcome, RelayOutcome, StreamOutcome};
+pub use picture::Picture;
 pub use plan::{Arrival, Event, EventKind, Plan, PlanError, Start, Who};
+pub use series::Series;
 
 use relays::{Entry, Relays};
 
@@ -33,15 +37,28 @@ const RETURNING: Duration = Duration::from_secs(5);
 /// How long is watched after the last arrival, so that those who were sent are seen to arrive.
 const AFTERWARDS: Duration = Duration::from_secs(15);
 
+/// Whoever watches a play is told of so many happenings at once.
+const AT_ONCE: u64 = 4096;
+
 /// Plays `plan` against what `fleet` means.
 pub fn play(fleet: Fleet, plan: &Plan) -> Outcome {
+    play_watched(fleet, plan, &mut |_| ())
+}
+
+/// The same, and tells now and then how much of the time is over, as a share of 1.
+pub fn play_watched(fleet: Fleet, plan: &Plan, watch: &mut dyn FnMut(f64)) -> Outcome {
     let mut stage = Stage::new(fleet, plan);
+    let mut happened: u64 = 0;
     while let Some(Reverse(next)) = stage.agenda.pop() {
         if next.at > stage.end {
             break;
         }
         stage.now = next.at;
         stage.happen(next.what);
+        happened += 1;
+        if happened.is_multiple_of(AT_ONCE) {
+            watch(stage.outcome.share(stage.now));
+        }
     }
     stage.outcome.waiting_at_the_end = stage.waiting.iter().map(|queue| queue.len() as u64).sum();
     stage.outcome
@@ -96,6 +113,8 @@ struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     fn new(fleet: Fleet, plan: &'a Plan) -> Self {
+        // The crowd is that of all replicas together.
+        let fleet = Fleet { replicas: 1, ..fleet };
         let relays = Relays::of(&fleet);
         let outcome = Outcome::of(&fleet, plan);
         let snapshot = Snapshot::first(fleet, String::new());
@@ -191,8 +210,10 @@ impl<'a> Stage<'a> {
                     self.put_down(self.now + stay, Happening::Leaves(listener));
                 }
             }
-            Entry::Full => self.outcome.refused_by_relay(listener.stream, listener.server),
-            Entry::Dead => self.outcome.lost(listener.stream, listener.server),
+            Entry::Full => {
+                self.outcome.refused_by_relay(listener.stream, listener.server, self.now);
+            }
+            Entry::Dead => self.outcome.lost(listener.stream, listener.server, self.now),
         }
     }
 

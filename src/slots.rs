@@ -7,10 +7,12 @@
 //! looks, of which each server has one at a time, write the rest.
 
 mod account;
+mod borrowed;
 mod flaps;
 mod flow;
 mod health;
 mod pace;
+mod share;
 mod sync;
 mod trickle;
 
@@ -23,9 +25,10 @@ use crate::counters::{Counter, Histogram, PollResults};
 use crate::fleet::Headroom;
 use crate::icecast::{Activity, Limit, MountReport, Report};
 
-pub use account::{Account, Terms};
+pub use account::{Account, Sheet, Terms};
 pub use health::{Evidence, Health, Rules};
 pub use pace::Pace;
+pub use share::{LOANS_LAST, Sharing};
 pub use trickle::Trickle;
 
 /// A moment of the monotonic clock, as the time since the program began.
@@ -372,6 +375,11 @@ impl ServerSlots {
         self.health.load()
     }
 
+    /// How long its probation lasts from now on, if looks at it go well; zero if it is on none.
+    pub fn probation_left(&self, now: Moment) -> Duration {
+        self.health.probation_left(now)
+    }
+
     /// Learns how a look ended, for its health; the new health is returned with the one before.
     ///
     /// A relay that is full refuses even to be looked at: it is well, but has no slot.
@@ -551,15 +559,12 @@ impl Presence {
     }
 }
 
-/// The terms of a relay's own limit. One slot stays free for the look itself: Icecast counts it,
+/// The terms of a relay's own limit. One slot stays free for each replica's look: Icecast counts it,
 /// and a relay that is full to the last slot answers each look with 403 after a pause of 400 ms in
 /// which it serves nobody.
-pub fn seats_terms(max_listeners: Option<u64>) -> Terms {
-    let headroom = match max_listeners {
-        Some(limit) if limit > 1 => Headroom::Slots(1),
-        _ => Headroom::Slots(0),
-    };
-    Terms { max: max_listeners, headroom }
+pub fn seats_terms(max_listeners: Option<u64>, sharing: Sharing) -> Terms {
+    let looks = max_listeners.map_or(0, |limit| sharing.replicas.min(limit.saturating_sub(1)));
+    Terms { max: max_listeners, headroom: Headroom::Slots(looks), sharing }
 }
 
 #[cfg(all(test, model))]

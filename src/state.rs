@@ -8,7 +8,7 @@
 mod succession;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::counters::{Counter, Outcomes, Totals};
 use crate::fleet::patterns::{Find, Pattern};
 use crate::fleet::{Fleet, Mount, Server, ServerId, Stream, StreamId};
+use crate::members::Members;
 use crate::queue::Queue;
 use crate::recent::Recent;
 use crate::slots::{Listed, Moment, MountSlots, ServerSlots, Terms, seats_terms};
@@ -37,6 +38,8 @@ pub struct State {
     network_hold: AtomicBool,
     /// Who was sent where within the last seconds.
     pub recent: Recent,
+    /// What is known of the other replicas.
+    pub members: Members,
     /// What is counted beside streams and servers.
     pub totals: Totals,
 }
@@ -50,6 +53,8 @@ pub struct Snapshot {
     pub digest: String,
     servers: Vec<ServerState>,
     streams: Vec<StreamState>,
+    /// How many wait for a slot of any stream.
+    waiting: Arc<AtomicUsize>,
     /// The list of all streams, from when somebody asks for it.
     list: OnceLock<Arc<[u8]>>,
 }
@@ -57,8 +62,12 @@ pub struct Snapshot {
 /// How the configuration came to be what it is.
 #[derive(Debug, Clone, Default)]
 pub struct Reloads {
+    /// The file or directory that the configuration is read from.
+    pub file: String,
     /// The diagnostics of a configuration that was refused and still stands in the file.
     pub refused: Option<String>,
+    /// Time of day when it was refused, in seconds since 1970.
+    pub refused_unix: Option<f64>,
     /// Time of day when the configuration in force was put there, in seconds since 1970.
     pub last_success_unix: f64,
     /// Whether changes of the file are noticed at once.
@@ -93,6 +102,8 @@ struct StreamState {
     fallbacks_of_pattern: Option<Arc<Counter>>,
     queue: Arc<Queue>,
     mounts: Vec<MountState>,
+    /// `None`: who prefers whom has to be asked of all.
+    sampling: Option<Sampling>,
     /// Of a pattern: its servers.
     places: Vec<Arc<PlaceState>>,
 }
@@ -134,6 +145,17 @@ pub struct MountView<'a> {
     pub server_slots: &'a ServerSlots,
 }
 
+/// What has to be known of all mounts of a stream to draw some of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sampling {
+    /// How many there are.
+    pub mounts: usize,
+    /// The lowest tier of any.
+    pub tier: u32,
+    /// The greatest weight of any.
+    pub weight: u32,
+}
+
 /// A count of a stream's, which its pattern counts as well.
 #[derive(Debug, Clone, Copy)]
 pub struct Tally<'a> {
@@ -166,6 +188,15 @@ impl MountView<'_> {
         limits.into_iter().flatten().min()
     }
 
+    /// Whether something that other replicas have lent us of what it occupies has ended unspent, and is
+    /// not off the books.
+    pub fn is_overdue(&self, now: Moment) -> bool {
+        let server = self.server_slots;
+        [&self.slots.seats, &server.seats, &server.bandwidth]
+            .iter()
+            .any(|account| account.is_overdue(now))
+    }
+
     /// Slots of this mount that can still be given away, every limit it shares with others
     /// counted; `None`: unlimited.
     pub fn free(&self) -> Option<u64> {
@@ -179,14 +210,22 @@ impl MountView<'_> {
     /// crowd does not overrun the relay's accept queue. The reservation runs meanwhile, and half of
     /// its time, which is `settle`, must be left to arrive.
     pub fn turn(&self, settle: Duration, now: Moment) -> Duration {
-        let longest = (settle / 2).min(LONGEST_TURN);
-        self.server_slots.pace.turn(self.server.max_joins_per_second, now, longest)
+        self.server_slots.pace.turn(self.server.max_joins_per_second, now, longest_turn(settle))
+    }
+
+    /// How long a listener who was sent there now would wait for its turn.
+    pub fn wait_for_turn(&self, settle: Duration, now: Moment) -> Duration {
+        self.server_slots.pace.wait(self.server.max_joins_per_second, now, longest_turn(settle))
     }
 }
 
 /// No player is held back longer for its turn, whatever `settle` is: some hang up after ten
 /// seconds.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
+
+fn longest_turn(settle: Duration) -> Duration {
+    (settle / 2).min(LONGEST_TURN)
+}
 
 impl State {
     /// Begins with the first snapshot.
@@ -200,6 +239,7 @@ impl State {
             reloads: Mutex::default(),
             network_hold: AtomicBool::new(false),
             recent: Recent::default(),
+            members: Members::default(),
             totals: Totals::default(),
         }
     }
@@ -254,7 +294,12 @@ impl State {
 
     /// This moment of the monotonic clock.
     pub fn now(&self) -> Moment {
-        self.started.elapsed()
+        self.moment(Instant::now())
+    }
+
+    /// A moment of the monotonic clock, as everything here counts it.
+    pub fn moment(&self, at: Instant) -> Moment {
+        at.saturating_duration_since(self.started)
     }
 
     /// Whether our own network is taken to be at fault, since most relays fail at once.
@@ -279,6 +324,14 @@ impl State {
 
     fn lock_reloads(&self) -> MutexGuard<'_, Reloads> {
         self.reloads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reloads {
+    /// Forgets what was refused: it does not stand in the file any more.
+    pub fn forgive(&mut self) {
+        self.refused = None;
+        self.refused_unix = None;
     }
 }
 
@@ -380,6 +433,11 @@ impl Snapshot {
         })
     }
 
+    /// How many wait for a slot, of whichever stream.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
+    }
+
     /// Those who wait for a slot of a stream.
     pub fn queue(&self, id: StreamId) -> Option<&Arc<Queue>> {
         self.streams.get(id).map(|stream| &stream.queue)
@@ -420,29 +478,43 @@ impl Snapshot {
         let config = self.fleet.streams.get(id).map(|stream| stream.mounts.iter());
         let known = self.streams.get(id).map(|stream| stream.mounts.iter());
         let pairs = config.into_iter().flatten().zip(known.into_iter().flatten());
-        pairs.filter_map(|(config, known)| {
-            Some(MountView {
-                config,
-                slots: &known.slots,
-                redirects: Tally {
-                    own: &known.redirects,
-                    of_pattern: known.of_pattern.as_ref().map(|place| &place.sent),
-                },
-                overflows: Tally {
-                    own: &known.overflows,
-                    of_pattern: known.of_pattern.as_ref().map(|place| &place.overflows),
-                },
-                server: self.fleet.servers.get(config.server)?,
-                server_slots: &self.servers.get(config.server)?.slots,
-            })
+        pairs.filter_map(|(config, known)| self.view(config, known))
+    }
+
+    /// One of them, by its place.
+    pub fn mount(&self, id: StreamId, at: usize) -> Option<MountView<'_>> {
+        let config = self.fleet.streams.get(id)?.mounts.get(at)?;
+        self.view(config, self.streams.get(id)?.mounts.get(at)?)
+    }
+
+    /// What has to be known of them to draw some; `None`: all have to be asked.
+    pub fn sampling(&self, id: StreamId) -> Option<Sampling> {
+        self.streams.get(id)?.sampling
+    }
+
+    fn view<'a>(&'a self, config: &'a Mount, known: &'a MountState) -> Option<MountView<'a>> {
+        Some(MountView {
+            config,
+            slots: &known.slots,
+            redirects: Tally {
+                own: &known.redirects,
+                of_pattern: known.of_pattern.as_ref().map(|place| &place.sent),
+            },
+            overflows: Tally {
+                own: &known.overflows,
+                of_pattern: known.of_pattern.as_ref().map(|place| &place.overflows),
+            },
+            server: self.fleet.servers.get(config.server)?,
+            server_slots: &self.servers.get(config.server)?.slots,
         })
     }
 
     /// Lets the accounts that this snapshot shares with an older one follow its configuration.
     fn adopt_terms(&self) {
+        let sharing = succession::sharing(&self.fleet);
         for (config, known) in self.fleet.servers.iter().zip(&self.servers) {
-            known.slots.seats.adopt(seats_terms(config.max_listeners));
-            known.slots.bandwidth.adopt(succession::bandwidth_terms(config));
+            known.slots.seats.adopt(seats_terms(config.max_listeners, sharing));
+            known.slots.bandwidth.adopt(succession::bandwidth_terms(config, sharing));
             for mount in known.mounts.values() {
                 mount.slots.seats.adopt(mount.terms);
             }

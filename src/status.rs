@@ -1,8 +1,15 @@
-//! What the balancer knows, told to people: the snapshot as JSON and as a page.
+//! What the balancer knows, told to people: all of it as JSON, and in few lines as a page.
 //!
-//! Both are made from one [`Status`], so they cannot disagree.
+//! [`Status`] is everything, [`Overview`] a line for each stream and each server, with what is wrong.
+//! Of the former somebody may want a part ([`Wanted`]), and of many mounts nobody gets all without asking.
+//! Both ask `select` and the ledger as a redirect does, so they cannot disagree.
 
-mod page;
+mod board;
+mod cluster;
+mod overview;
+pub mod page;
+mod trouble;
+mod wanted;
 
 use serde::Serialize;
 
@@ -13,7 +20,13 @@ use crate::select::{Proof, Trust, Verdict, sums, verdicts};
 use crate::slots::Moment;
 use crate::state::{MountView, Snapshot, State, Tally};
 
-pub use page::{POLICY, page};
+pub use board::{Board, Broken};
+pub use cluster::{ClusterStatus, EngineStatus, MemberStatus};
+pub use overview::{Condition, FoundLine, Overview, StreamLine, Totals};
+pub use trouble::{Kind, Severity, Trouble};
+pub use wanted::{Unknown, Wanted};
+
+use wanted::Scope;
 
 /// Everything an operator may want to see, as of one moment.
 #[derive(Debug, Serialize)]
@@ -24,6 +37,9 @@ pub struct Status {
     pub uptime_seconds: f64,
     /// The configuration in force.
     pub config: ConfigStatus,
+    /// The balancers that share the relays; absent: this one is alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterStatus>,
     /// The streams, in the configuration's order.
     pub streams: Vec<StreamStatus>,
     /// The servers, in the configuration's order.
@@ -31,14 +47,18 @@ pub struct Status {
 }
 
 /// The configuration in force, and one that was refused.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ConfigStatus {
+    /// The file or directory that it is read from.
+    pub file: String,
     /// SHA-256 of its text, in hexadecimal.
     pub sha256: String,
     /// When it was put in force, in seconds since 1970.
     pub loaded_unix: f64,
     /// The diagnostics of the configuration on disk, if it was refused.
     pub refused: Option<String>,
+    /// When that was refused, in seconds since 1970.
+    pub refused_unix: Option<f64>,
     /// Keys that were changed and take effect only after a restart.
     pub restart_required: Vec<&'static str>,
     /// Whether changes are noticed at once.
@@ -64,6 +84,9 @@ pub struct StreamStatus {
     pub fallbacks: u64,
     /// Its mounts, in the configuration's order; of a pattern none.
     pub mounts: Vec<MountStatus>,
+    /// How many of them are left out, being too many or not wanted; absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mounts_left_out: Option<usize>,
     /// Of a pattern: what was found under it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pattern: Option<PatternStatus>,
@@ -99,6 +122,12 @@ pub struct MountStatus {
     pub reserved: u64,
     /// Slots that can be given away; absent: unlimited.
     pub free: Option<u64>,
+    /// Slots that are lent to other balancers, and may lie unspent there.
+    #[serde(skip_serializing_if = "is_nil")]
+    pub lent: u64,
+    /// Of the free slots, those that other balancers have lent.
+    #[serde(skip_serializing_if = "is_nil")]
+    pub borrowed: u64,
     /// Players sent to it for this stream since the start.
     pub redirects: u64,
     /// How many of them beyond its limit.
@@ -114,7 +143,7 @@ pub struct MountStatus {
 }
 
 /// One server.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ServerStatus {
     /// Its name.
     pub name: String,
@@ -141,6 +170,12 @@ pub struct ServerStatus {
     pub max_listeners: Option<u64>,
     /// Clients it can still take; absent: unlimited.
     pub free: Option<u64>,
+    /// Of its `max_listeners`, those that are lent to other balancers, and may lie unspent there.
+    #[serde(skip_serializing_if = "is_nil")]
+    pub lent: u64,
+    /// Of `free`, those that other balancers have lent.
+    #[serde(skip_serializing_if = "is_nil")]
+    pub borrowed: u64,
     /// Listeners sent to it since the start.
     pub redirected: u64,
     /// Listeners seen to arrive on its mounts, sent by us or not; absent: nobody tells.
@@ -150,52 +185,69 @@ pub struct ServerStatus {
 }
 
 impl Status {
-    /// The status as of `now`.
-    pub fn of(state: &State, now: Moment) -> Self {
-        Self::with(state, now, usize::MAX)
-    }
-
-    /// The same as the page shows it, with the first streams of each pattern alone.
-    pub fn of_page(state: &State, now: Moment) -> Self {
-        Self::with(state, now, page::SHOWN)
-    }
-
-    /// The same with so many streams of each pattern.
-    fn with(state: &State, now: Moment, most_found: usize) -> Self {
+    /// What is wanted of the status as of `now`.
+    pub fn of(state: &State, now: Moment, wanted: &Wanted) -> Result<Self, Unknown> {
         let snapshot = state.load();
-        let reloads = state.reloads();
-        Self {
+        let scope = wanted.scope(&snapshot)?;
+        Ok(Self {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: now.as_secs_f64(),
-            config: ConfigStatus {
-                sha256: snapshot.digest.clone(),
-                loaded_unix: reloads.last_success_unix,
-                refused: reloads.refused,
-                restart_required: reloads.restart_required,
-                watching: reloads.watching,
-                warnings: snapshot.fleet.warnings.clone(),
-            },
-            streams: streams(&snapshot, now, most_found),
-            servers: servers(&snapshot, now),
+            config: ConfigStatus::of(state, &snapshot),
+            cluster: ClusterStatus::of(state, &snapshot, now),
+            streams: streams(&snapshot, now, &scope),
+            servers: servers(&snapshot, now, &scope),
+        })
+    }
+}
+
+impl ConfigStatus {
+    fn of(state: &State, snapshot: &Snapshot) -> Self {
+        let reloads = state.reloads();
+        Self {
+            file: reloads.file,
+            sha256: snapshot.digest.clone(),
+            loaded_unix: reloads.last_success_unix,
+            refused: reloads.refused,
+            refused_unix: reloads.refused_unix,
+            restart_required: reloads.restart_required,
+            watching: reloads.watching,
+            warnings: snapshot.fleet.warnings.clone(),
         }
     }
 }
 
-fn streams(snapshot: &Snapshot, now: Moment, most_found: usize) -> Vec<StreamStatus> {
-    let named = snapshot.streams().filter(|(_, stream, _)| !stream.is_found());
-    let streams = named.map(|(id, stream, _)| match snapshot.fleet.pattern_of(stream) {
-        Some(pattern) => StreamStatus::of_pattern(snapshot, stream, pattern, now, most_found),
-        None => StreamStatus::of(snapshot, id, stream, now),
+fn streams(snapshot: &Snapshot, now: Moment, scope: &Scope) -> Vec<StreamStatus> {
+    let told = snapshot.streams().filter(|(id, stream, _)| scope.has_stream(*id, stream));
+    let streams = told.map(|(id, stream, _)| match snapshot.fleet.pattern_of(stream) {
+        Some(pattern) if pattern.stream == id => {
+            StreamStatus::of_pattern(snapshot, stream, pattern, now, scope)
+        }
+        _ => StreamStatus::within(scope, snapshot, id, stream, now),
     });
     streams.collect()
 }
 
 impl StreamStatus {
     fn of(snapshot: &Snapshot, id: StreamId, stream: &Stream, now: Moment) -> Self {
+        Self::within(&Scope::ALL, snapshot, id, stream, now)
+    }
+
+    fn within(
+        scope: &Scope,
+        snapshot: &Snapshot,
+        id: StreamId,
+        stream: &Stream,
+        now: Moment,
+    ) -> Self {
         let verdicts: Vec<Verdict> = verdicts(snapshot, id, Client::ANY, now).collect();
         let candidates = verdicts.iter().filter_map(Verdict::candidate);
         let free = candidates.clone().map(|candidate| candidate.free);
         let mounts = snapshot.mounts(id).zip(&verdicts);
+        let told = mounts
+            .filter(|(mount, _)| scope.tells_mounts() && scope.has_server(mount.config.server))
+            .map(|(mount, verdict)| MountStatus::of(&mount, verdict, now))
+            .collect::<Vec<_>>();
+        let left_out = stream.mounts.len().saturating_sub(told.len());
         Self {
             path: stream.path.clone(),
             up: candidates.count() > 0,
@@ -203,7 +255,8 @@ impl StreamStatus {
             when_full: stream.when_full.label(),
             waiting: snapshot.queue(id).map_or(0, |queue| queue.waiting()),
             fallbacks: snapshot.fallbacks(id).map_or(0, Tally::get),
-            mounts: mounts.map(|(mount, verdict)| MountStatus::of(&mount, verdict)).collect(),
+            mounts: told,
+            mounts_left_out: (left_out > 0).then_some(left_out),
             pattern: None,
         }
     }
@@ -213,12 +266,13 @@ impl StreamStatus {
         entry: &Stream,
         pattern: &Pattern,
         now: Moment,
-        most: usize,
+        scope: &Scope,
     ) -> Self {
         let sums = sums(snapshot, pattern, now);
         let queues = pattern.streams().filter_map(|id| snapshot.queue(id));
-        let streams = pattern.streams().take(most);
+        let streams = pattern.streams();
         let streams = streams.filter_map(|id| Some((id, snapshot.fleet.streams.get(id)?)));
+        let streams = streams.filter(|(_, stream)| scope.has_mounts_of(stream));
         Self {
             path: entry.path.clone(),
             up: sums.iter().any(|sum| sum.best.is_some()),
@@ -228,18 +282,22 @@ impl StreamStatus {
             waiting: queues.map(|queue| queue.waiting()).sum(),
             fallbacks: snapshot.fallbacks(pattern.stream).map_or(0, Tally::get),
             mounts: Vec::new(),
+            mounts_left_out: None,
             pattern: Some(PatternStatus {
                 max_streams: pattern.max_streams,
                 found: pattern.streams().len(),
                 left_out: if pattern.is_full() { snapshot.left_out(pattern) } else { 0 },
-                streams: streams.map(|(id, stream)| Self::of(snapshot, id, stream, now)).collect(),
+                streams: streams
+                    .map(|(id, stream)| Self::within(scope, snapshot, id, stream, now))
+                    .collect(),
             }),
         }
     }
 }
 
-fn servers(snapshot: &Snapshot, now: Moment) -> Vec<ServerStatus> {
-    let servers = snapshot.servers().map(|(server, slots)| {
+fn servers(snapshot: &Snapshot, now: Moment, scope: &Scope) -> Vec<ServerStatus> {
+    let servers = snapshot.servers().enumerate().filter(|(id, _)| scope.has_server(*id));
+    let servers = servers.map(|(_, (server, slots))| {
         let notes = slots.notes();
         ServerStatus {
             name: server.name.clone(),
@@ -256,6 +314,8 @@ fn servers(snapshot: &Snapshot, now: Moment) -> Vec<ServerStatus> {
             reserved: slots.seats.reserved(),
             max_listeners: slots.seats.limit(),
             free: slots.seats.free(),
+            lent: slots.seats.away(now),
+            borrowed: slots.seats.borrowed(),
             redirected: slots.redirected.get(),
             arrived: slots.counts_listeners().then(|| slots.arrived.get()),
             trouble: notes.trouble,
@@ -265,7 +325,7 @@ fn servers(snapshot: &Snapshot, now: Moment) -> Vec<ServerStatus> {
 }
 
 impl MountStatus {
-    fn of(mount: &MountView<'_>, verdict: &Verdict) -> Self {
+    fn of(mount: &MountView<'_>, verdict: &Verdict, now: Moment) -> Self {
         let seats = &mount.slots.seats;
         Self {
             server: mount.server.name.clone(),
@@ -275,6 +335,8 @@ impl MountStatus {
             max_listeners: seats.limit(),
             reserved: seats.reserved(),
             free: verdict.free(mount),
+            lent: seats.away(now),
+            borrowed: seats.borrowed(),
             redirects: mount.redirects.get(),
             overflows: mount.overflows.get(),
             tier: mount.config.tier,
@@ -283,6 +345,12 @@ impl MountStatus {
             reason: reason(mount, verdict),
         }
     }
+}
+
+/// What is nothing need not be told.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_nil(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Why a mount is passed over or comes after others.

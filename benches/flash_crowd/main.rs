@@ -37,6 +37,8 @@ mod table;
 
 #[path = "../shared/document.rs"]
 mod document;
+#[path = "../shared/page.rs"]
+mod page;
 #[path = "../shared/quantile.rs"]
 mod quantile;
 

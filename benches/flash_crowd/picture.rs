@@ -1,13 +1,11 @@
 //! The picture: for each policy, the listeners of each relay over time, and who was let down.
-//!
-//! It brings its own background, in a light and a dark form, so that it can be read wherever it is
-//! shown.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::crowd::What;
 use crate::door::Policy;
+use crate::page::page;
 use crate::scenario::{DRAINED, KILLED};
 use crate::story::Story;
 
@@ -22,13 +20,6 @@ const GAP: f64 = 24.0;
 const PLOT: (f64, f64, f64, f64) = (34.0, 74.0, 396.0, 130.0);
 
 const STYLE: &str = "
-  text { font: 12px system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif; fill: #57606a }
-  .title { font-size: 17px; font-weight: 600; fill: #1f2328 }
-  .name { font-size: 14px; font-weight: 600; fill: #1f2328 }
-  .small { font-size: 11px }
-  .page { fill: #ffffff }
-  .panel { fill: #f6f8fa; stroke: #d0d7de }
-  .axis { stroke: #d0d7de }
   .limit { stroke: #1f2328; stroke-dasharray: 5 3 }
   .relay { fill: none; stroke: #218bff; stroke-width: 1.5; opacity: .7 }
   .killed { fill: none; stroke: #8250df; stroke-width: 2.2 }
@@ -37,11 +28,6 @@ const STYLE: &str = "
   .turned { stroke: #bf8700; stroke-width: 1.2 }
   .bad { fill: #cf222e; font-weight: 600 }
   @media (prefers-color-scheme: dark) {
-    text { fill: #9198a1 }
-    .title, .name { fill: #f0f6fc }
-    .page { fill: #0d1117 }
-    .panel { fill: #151b23; stroke: #3d444d }
-    .axis { stroke: #3d444d }
     .limit { stroke: #f0f6fc }
     .relay { stroke: #4493f8 }
     .killed { stroke: #ab7df8 }
@@ -56,13 +42,7 @@ const STYLE: &str = "
 pub(crate) fn draw(stories: &[(&'static Policy, Story)]) -> String {
     let rows = stories.len().div_ceil(COLUMNS) as f64;
     let height = HEAD + rows * (PANEL.1 + GAP) - GAP + MARGIN;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
-         role=\"img\" aria-labelledby=\"title\">\n\
-         <title id=\"title\">Listeners on each of eight relays while a crowd arrives, for each \
-         policy</title>\n<style>{STYLE}</style>\n\
-         <rect class=\"page\" width=\"{WIDTH}\" height=\"{height}\" rx=\"8\"/>\n"
-    );
+    let mut svg = String::new();
     head(&mut svg, stories);
     for (at, (policy, story)) in stories.iter().enumerate() {
         let (column, row) = ((at % COLUMNS) as f64, (at / COLUMNS) as f64);
@@ -72,8 +52,8 @@ pub(crate) fn draw(stories: &[(&'static Policy, Story)]) -> String {
         panel(&mut svg, policy, story);
         svg.push_str("</g>\n");
     }
-    svg.push_str("</svg>\n");
-    svg
+    let shown = "Listeners on each of eight relays while a crowd arrives, for each policy";
+    page(shown, STYLE, (WIDTH, height), &svg)
 }
 
 fn head(svg: &mut String, stories: &[(&'static Policy, Story)]) {

@@ -28,7 +28,8 @@ pub(crate) fn circumstances(programs: &[(&str, &str)]) -> String {
         .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
         .map_or("unknown processor", |(_, model)| model);
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // All of the machine's: this program may be bound to one of them.
+    let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
     let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
     let mut versions = String::new();
     for (program, argument) in programs {
@@ -45,7 +46,8 @@ pub(crate) fn circumstances(programs: &[(&str, &str)]) -> String {
 /// The first line that a program prints, without the links that some put behind it.
 fn first_line(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
-    let printed = output.map(|output| output.stdout).unwrap_or_default();
+    // Some tell their version as if it were an error.
+    let printed = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
     let printed = String::from_utf8_lossy(&printed);
     let words = printed.lines().next().unwrap_or_default().split(" - ").next().unwrap_or_default();
     words.trim().to_owned()

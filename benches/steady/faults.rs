@@ -1,6 +1,7 @@
 //! What may go wrong while players are served.
 
 mod controls;
+mod engine;
 mod hung;
 mod reload;
 mod slow;
@@ -54,12 +55,24 @@ pub(crate) enum Kind {
     Slow,
     /// Nobody reads the log.
     Unread,
+    /// The engine between balancers hangs.
+    EngineHung,
+    /// It is dead.
+    EngineDead,
 }
 
 impl Kind {
     /// All of them, the controls first.
-    pub(crate) const ALL: &[Self] =
-        &[Self::Nothing, Self::Pauses, Self::Reload, Self::Hung, Self::Slow, Self::Unread];
+    pub(crate) const ALL: &[Self] = &[
+        Self::Nothing,
+        Self::Pauses,
+        Self::Reload,
+        Self::Hung,
+        Self::Slow,
+        Self::Unread,
+        Self::EngineHung,
+        Self::EngineDead,
+    ];
 
     /// Its name on the command line.
     pub(crate) fn key(self) -> &'static str {
@@ -70,6 +83,8 @@ impl Kind {
             Self::Hung => "hung",
             Self::Slow => "slow",
             Self::Unread => "unread",
+            Self::EngineHung => "engine",
+            Self::EngineDead => "engine-dead",
         }
     }
 
@@ -82,13 +97,15 @@ impl Kind {
             Self::Hung => "25 of 50 relays hang",
             Self::Slow => "1,500 connections that never ask",
             Self::Unread => "an access log that nobody reads",
+            Self::EngineHung => "the engine between balancers hangs",
+            Self::EngineDead => "the engine between balancers is dead",
         }
     }
 
     /// How many times the quiet p99 the other one may be. A control must be above it.
     fn bound(self) -> f64 {
         match self {
-            Self::Nothing | Self::Hung | Self::Unread => 1.2,
+            Self::Nothing | Self::Hung | Self::Unread | Self::EngineHung | Self::EngineDead => 1.2,
             Self::Pauses | Self::Reload | Self::Slow => 2.0,
         }
     }
@@ -119,6 +136,8 @@ impl Kind {
             Self::Hung => Box::new(hung::Hung::prepare(lab, options)),
             Self::Slow => Box::new(slow::Slow::prepare(lab, options)),
             Self::Unread => Box::new(unread::Unread::prepare(lab, options)?),
+            Self::EngineHung => Box::new(engine::Gone::prepare(engine::How::Hangs, lab, options)),
+            Self::EngineDead => Box::new(engine::Gone::prepare(engine::How::Dies, lab, options)),
         })
     }
 }

@@ -28,7 +28,6 @@ mod eager;
 mod faults;
 mod full;
 mod herd;
-mod machine;
 mod options;
 mod overload;
 mod quota;
@@ -40,6 +39,9 @@ mod wire;
 #[path = "../shared/document.rs"]
 #[expect(dead_code, reason = "this benchmark draws no picture")]
 mod document;
+#[path = "../shared/machine.rs"]
+#[expect(dead_code, reason = "each benchmark uses a part of it")]
+mod machine;
 #[path = "../shared/quantile.rs"]
 mod quantile;
 
@@ -52,6 +54,7 @@ mod relay;
 #[path = "../../tests/e2e/support"]
 #[expect(dead_code, reason = "the end-to-end tests use what this program does not")]
 mod support {
+    pub(crate) mod engine;
     pub(crate) mod lab;
     pub(crate) mod process;
     pub(crate) mod web;

@@ -55,7 +55,7 @@ pub(crate) async fn ask(connection: &mut TcpStream, path: &str) -> io::Result<An
 impl Answer {
     /// The first header called `name`.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        // The first line is the status.
+        // The first line is the status line.
         self.head.lines().skip(1).find_map(|line| {
             let (key, value) = line.split_once(':')?;
             key.eq_ignore_ascii_case(name).then(|| value.trim())

@@ -14,7 +14,7 @@ use std::time::Duration;
 use icecast_balancer::app::{App, Runtimes};
 use icecast_balancer::reload;
 use icecast_balancer::state::State;
-use icecast_balancer::status::{MountStatus, Status, StreamStatus};
+use icecast_balancer::status::{MountStatus, Status, StreamStatus, Wanted};
 use tokio::runtime::Handle;
 
 use relay::Relay;
@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let state = app.state();
     tokio::spawn(async move { show_changes(&state).await });
-    let here = Runtimes { public: Handle::current(), control: Handle::current() };
+    let here = Runtimes { public: vec![Handle::current()], control: Handle::current() };
     app.run(here, async {
         if let Err(error) = tokio::signal::ctrl_c().await {
             println!("cannot wait for Ctrl-C: {error}");
@@ -109,8 +109,9 @@ fn introduce(app: &App, config: &Path) {
 async fn show_changes(state: &State) {
     let mut shown: Vec<String> = Vec::new();
     loop {
-        let status = Status::of(state, state.now());
-        let lines: Vec<String> = status.streams.iter().map(line).collect();
+        let status = Status::of(state, state.now(), &Wanted::default());
+        let streams = status.map(|status| status.streams).unwrap_or_default();
+        let lines: Vec<String> = streams.iter().map(line).collect();
         for line in lines.iter().filter(|line| !shown.contains(line)) {
             println!("{line}");
         }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod doors;
 pub mod feed;
 pub mod forwarded;
 pub mod lists;

@@ -58,11 +58,11 @@ const STATUSES: [StatusCode; 8] = [
     StatusCode::SERVICE_UNAVAILABLE,
 ];
 
-static STATE: LazyLock<State> = LazyLock::new(state);
+static STATE: LazyLock<State> = LazyLock::new(|| state(CONFIG));
 
 /// Everything is there but what `/gone.ogv` and `/away.ogv` would need.
-fn state() -> State {
-    let sources = Sources::new("balancer.yaml", CONFIG);
+pub(super) fn state(config: &str) -> State {
+    let sources = Sources::new("balancer.yaml", config);
     let fleet = match compile(&sources, &icecast_balancer::files::Disk) {
         Ok(fleet) => fleet,
         Err(problems) => panic!("{problems}"),

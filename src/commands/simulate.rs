@@ -1,12 +1,14 @@
 //! `simulate`: a crowd played against a configuration.
 
 use std::fs;
+use std::time::Instant;
 
 use crate::cli::{Simulate, TableFormat};
 use crate::fleet::Fleet;
 use crate::reload;
-use crate::simulate::{Event, EventKind, Plan, PlanError, Who, play};
+use crate::simulate::{Event, EventKind, Picture, Plan, PlanError, Who, play_watched};
 
+use super::progress::Progress;
 use super::{Done, FAILED};
 
 /// Plays what the arguments say and tells what came of it.
@@ -21,7 +23,14 @@ pub fn simulate(arguments: &Simulate, coloured: bool) -> Done {
         Ok(plan) => plan,
         Err(why) => return Done::refused(why),
     };
-    let outcome = play(fleet, &plan);
+    let mut progress = Progress::on_stderr("playing");
+    let outcome = play_watched(fleet, &plan, &mut |share| progress.tell(share, Instant::now()));
+    drop(progress);
+    if let Some(path) = &arguments.svg
+        && let Err(error) = fs::write(path, Picture(&outcome).to_string())
+    {
+        return Done::refused(format!("{} cannot be written: {error}", path.display()));
+    }
     let code = if outcome.unserved() == 0 { 0 } else { FAILED };
     match arguments.format {
         TableFormat::Human => Done::told(outcome.to_string(), code),

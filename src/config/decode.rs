@@ -7,25 +7,22 @@ use secrecy::SecretString;
 
 use crate::config::fields::{Entry, Fields, Names, entries};
 use crate::config::findings::Findings;
+use crate::config::keys::{
+    self, CONNECTIONS, HEADROOM, JOINS, LISTENERS, Mapping, POLLS, REPLICAS, TIER, WEIGHT,
+};
 use crate::config::source::{At, Span};
 use crate::config::suggest::shown;
 use crate::config::yaml::{Kind, Node, Value};
 use crate::config::{
-    Balance, Clients, Config, Family, Headroom, Limits, Panic, Password, Policy, Poll, Section,
-    Server, State, Stats, StatsSource, Tls, WhenFull, streams, urls, values,
+    Balance, Clients, Cluster, Config, Headroom, Limits, Password, Poll, Section, Server, Stats,
+    StatsSource, Tls, streams, urls, values,
 };
 use crate::country::{Country, NotACountry};
 use crate::network::Network;
 
-/// More listeners than any relay has.
-pub(super) const LISTENERS: RangeInclusive<u64> = 1..=1_000_000_000;
-pub(super) const WEIGHT: RangeInclusive<u64> = 1..=10_000;
-const JOINS: RangeInclusive<u64> = 1..=1_000_000;
-pub(super) const TIER: RangeInclusive<u64> = 0..=100;
-
 /// Everything in `files`; `None` if there are none.
 pub(super) fn config(files: &[(Span, Node)], findings: &mut Findings) -> Option<Config> {
-    let mut fields = Fields::top(files, &["servers", "streams"], findings)?;
+    let mut fields = Fields::top(files, &keys::TOP, &["servers", "streams"], findings)?;
     let config = Config {
         start: fields.key(),
         listen: fields.read("listen", findings, values::addresses).map(|listen| listen.value),
@@ -37,10 +34,10 @@ pub(super) fn config(files: &[(Span, Node)], findings: &mut Findings) -> Option<
         trusted_proxies: fields.read("trusted_proxies", findings, networks).map(|at| at.value),
         trusted_proxies_are_written: fields.has("trusted_proxies"),
         proxy_protocol: fields.read("proxy_protocol", findings, values::boolean),
-        poll: below(&mut fields, "poll", findings, poll),
-        balance: below(&mut fields, "balance", findings, balance),
-        limits: below(&mut fields, "limits", findings, limits),
-        cluster: unbuilt(&mut fields, "cluster", findings, cluster),
+        poll: below(&mut fields, "poll", &keys::POLL, findings, poll),
+        balance: below(&mut fields, "balance", &keys::BALANCE, findings, balance),
+        limits: below(&mut fields, "limits", &keys::LIMITS, findings, limits),
+        cluster: cluster(&mut fields, findings),
         servers: section(&mut fields, "servers", "server", findings, server),
         streams: section(&mut fields, "streams", "stream path", findings, streams::stream),
     };
@@ -52,26 +49,15 @@ pub(super) fn config(files: &[(Span, Node)], findings: &mut Findings) -> Option<
 fn below<T: Default>(
     fields: &mut Fields<'_>,
     key: &'static str,
+    mapping: &'static Mapping,
     findings: &mut Findings,
     read: impl FnOnce(&mut Fields<'_>, &mut Findings) -> T,
 ) -> T {
     let Some(entry) = fields.take(key, findings) else { return T::default() };
-    let Some(mut fields) = Fields::open(&entry, findings) else { return T::default() };
+    let Some(mut fields) = Fields::open(&entry, mapping, findings) else { return T::default() };
     let value = read(&mut fields, findings);
     fields.finish(findings);
     value
-}
-
-/// A key whose effect is not built: what is below it is checked and forgotten.
-fn unbuilt<T>(
-    fields: &mut Fields<'_>,
-    key: &'static str,
-    findings: &mut Findings,
-    check: impl FnOnce(&Entry<'_>, &mut Findings) -> T,
-) -> Option<Span> {
-    let entry = fields.take(key, findings)?;
-    check(&entry, findings);
-    Some(entry.key)
 }
 
 /// All entries of `key` in all files; each name once.
@@ -106,41 +92,23 @@ fn poll(fields: &mut Fields<'_>, findings: &mut Findings) -> Poll {
         fast_interval: fields.read("fast_interval", findings, values::duration),
         timeout: fields.read("timeout", findings, values::duration),
         stale_after: fields.read("stale_after", findings, values::duration),
-        rise: number(fields, "rise", 1..=1_000, findings),
-        fall: number(fields, "fall", 1..=1_000, findings),
+        rise: number(fields, "rise", POLLS, findings),
+        fall: number(fields, "fall", POLLS, findings),
         slow_start: fields.read("slow_start", findings, values::duration_or_zero),
     }
 }
 
 fn balance(fields: &mut Fields<'_>, findings: &mut Findings) -> Balance {
-    let policies = [
-        ("least_used", Policy::LeastUsed),
-        ("most_free", Policy::MostFree),
-        ("weighted_random", Policy::WeightedRandom),
-        ("client_hash", Policy::ClientHash),
-    ];
-    let panic = [("open", Panic::Open), ("closed", Panic::Closed)];
     Balance {
-        policy: fields.read("policy", findings, |entry, f| values::choice(entry, &policies, f)),
+        policy: fields.read("policy", findings, values::choice),
         settle: fields.read("settle", findings, values::duration),
         headroom: fields.read("headroom", findings, headroom),
-        when_full: fields.read("when_full", findings, when_full),
+        when_full: fields.read("when_full", findings, values::choice),
         wait: fields.read("wait", findings, values::duration),
-        panic: fields.read("panic", findings, |entry, f| values::choice(entry, &panic, f)),
+        panic: fields.read("panic", findings, values::choice),
         geoip: fields.read("geoip", findings, values::file),
         salt: fields.take("salt", findings).and_then(|entry| secret(&entry, findings)),
     }
-}
-
-/// `when_full`, in `balance` and in a stream.
-pub(super) fn when_full(entry: &Entry<'_>, findings: &mut Findings) -> Option<WhenFull> {
-    let choices = [
-        ("reject", WhenFull::Reject),
-        ("wait", WhenFull::Wait),
-        ("overflow", WhenFull::Overflow),
-        ("fallback", WhenFull::Fallback),
-    ];
-    values::choice(entry, &choices, findings)
 }
 
 fn headroom(entry: &Entry<'_>, findings: &mut Findings) -> Option<Headroom> {
@@ -153,13 +121,13 @@ fn headroom(entry: &Entry<'_>, findings: &mut Findings) -> Option<Headroom> {
         findings.problem(entry.node.span, message, "write auto, or a number of slots such as 2");
         return None;
     }
-    values::count(entry, 0..=*LISTENERS.end(), findings).map(Headroom::Slots)
+    values::count(entry, HEADROOM, findings).map(Headroom::Slots)
 }
 
 fn limits(fields: &mut Fields<'_>, findings: &mut Findings) -> Limits {
     Limits {
-        max_connections: number(fields, "max_connections", 1..=10_000_000, findings),
-        per_client: number(fields, "per_client", 1..=10_000_000, findings),
+        max_connections: number(fields, "max_connections", CONNECTIONS, findings),
+        per_client: number(fields, "per_client", CONNECTIONS, findings),
         header_timeout: fields.read("header_timeout", findings, values::duration),
     }
 }
@@ -186,7 +154,7 @@ fn server(name: At<String>, entry: &Entry<'_>, findings: &mut Findings) -> Serve
     } else if let Value::Null = entry.node.value {
         let message = format!("`{}` has no URL", entry.name);
         findings.problem(entry.key, message, "write for example http://vienna.example.org:8000");
-    } else if let Some(mut fields) = Fields::open(entry, findings) {
+    } else if let Some(mut fields) = Fields::open(entry, &keys::SERVER, findings) {
         server_fields(&mut server, &mut fields, findings);
         fields.finish(findings);
     }
@@ -202,12 +170,6 @@ fn check_name(name: &At<String>, findings: &mut Findings) {
 }
 
 fn server_fields(server: &mut Server, fields: &mut Fields<'_>, findings: &mut Findings) {
-    let states =
-        [("active", State::Active), ("draining", State::Draining), ("disabled", State::Disabled)];
-    let families = [("any", Family::Any), ("4", Family::V4), ("6", Family::V6)];
-    let choose_state = |entry: &Entry<'_>, f: &mut Findings| values::choice(entry, &states, f);
-    let choose_family = |entry: &Entry<'_>, f: &mut Findings| values::choice(entry, &families, f);
-
     server.url = fields.read("url", findings, urls::server_url);
     if !fields.has("url") {
         let message = format!("`{}` is missing", fields.path("url"));
@@ -220,26 +182,16 @@ fn server_fields(server: &mut Server, fields: &mut Fields<'_>, findings: &mut Fi
     server.max_joins_per_second = number(fields, "max_joins_per_second", JOINS, findings);
     server.weight = number(fields, "weight", WEIGHT, findings);
     server.tier = number(fields, "tier", TIER, findings);
-    server.state = fields.read("state", findings, choose_state);
+    server.state = fields.read("state", findings, values::choice);
     server.clients = fields.take("clients", findings).and_then(|entry| clients(&entry, findings));
-    server.ip = fields.read("ip", findings, choose_family);
-    server.stats = below(fields, "stats", findings, stats);
+    server.ip = fields.read("ip", findings, values::choice);
+    server.stats = below(fields, "stats", &keys::STATS, findings, stats);
 }
 
 fn stats(fields: &mut Fields<'_>, findings: &mut Findings) -> Stats {
-    let sources = [
-        ("auto", StatsSource::Auto),
-        ("live", StatsSource::Live),
-        ("slots", StatsSource::Slots),
-        ("status-json", StatsSource::StatusJson),
-        ("admin", StatsSource::Admin),
-        ("shoutcast", StatsSource::Shoutcast),
-        ("probe", StatsSource::Probe),
-    ];
-    let source = |entry: &Entry<'_>, f: &mut Findings| values::choice(entry, &sources, f);
     let credentials = fields.has("password") || fields.has("password_file");
     let stats = Stats {
-        source: fields.read("source", findings, source),
+        source: fields.read("source", findings, values::choice),
         url: fields.read("url", findings, urls::server_url),
         username: fields.read("username", findings, values::text),
         password: password(fields, findings),
@@ -299,7 +251,7 @@ fn secret(entry: &Entry<'_>, findings: &mut Findings) -> Option<At<SecretString>
 
 fn tls(top: &mut Fields<'_>, findings: &mut Findings) -> Option<Tls> {
     let entry = top.take("tls", findings)?;
-    let mut fields = Fields::open(&entry, findings)?;
+    let mut fields = Fields::open(&entry, &keys::TLS, findings)?;
     for (key, example) in [("certificate", "tls.crt"), ("key", "tls.key")] {
         if !fields.has(key) {
             let message = format!("`{}` is missing", fields.path(key));
@@ -328,16 +280,26 @@ fn pem_file(entry: &Entry<'_>, findings: &mut Findings) -> Option<PathBuf> {
     values::file(entry, findings)
 }
 
-fn cluster(entry: &Entry<'_>, findings: &mut Findings) {
-    let Some(mut fields) = Fields::open(entry, findings) else { return };
-    number::<u32>(&mut fields, "replicas", 1..=1_000, findings);
-    fields.read("engine", findings, values::text);
-    fields.read("password_file", findings, values::file);
+fn cluster(top: &mut Fields<'_>, findings: &mut Findings) -> Option<Cluster> {
+    let entry = top.take("cluster", findings)?;
+    let mut fields = Fields::open(&entry, &keys::CLUSTER, findings)?;
+    let cluster = Cluster {
+        key: entry.key,
+        replicas: number(&mut fields, "replicas", REPLICAS, findings),
+        replicas_are_written: fields.has("replicas"),
+        engine: fields.read("engine", findings, urls::engine),
+        engine_is_written: fields.has("engine"),
+        username: fields.read("username", findings, values::text),
+        password_file: fields.read("password_file", findings, values::file),
+        password_is_written: fields.has("password_file"),
+        key_prefix: fields.read("key_prefix", findings, urls::key_prefix),
+    };
     fields.finish(findings);
+    Some(cluster)
 }
 
 fn clients(entry: &Entry<'_>, findings: &mut Findings) -> Option<Clients> {
-    let mut fields = Fields::open(entry, findings)?;
+    let mut fields = Fields::open(entry, &keys::CLIENTS, findings)?;
     if !fields.has("countries") && !fields.has("networks") {
         let message = format!("`{}` has neither `countries` nor `networks`", entry.name);
         let help = "say whose listeners the server is for, for example `countries: [AT, DE]`";

@@ -3,49 +3,10 @@
 use std::collections::HashMap;
 
 use crate::config::findings::Findings;
+use crate::config::keys::{self, Mapping};
 use crate::config::source::{At, Span};
 use crate::config::suggest::{closest, shown};
 use crate::config::yaml::{Node, Value};
-
-/// Keys that are often written one level too high or too low, and where they belong.
-const HOMES: &[(&str, &str)] = &[
-    ("admin_token_file", "at the top level"),
-    ("aliases", "in a stream"),
-    ("bitrate", "in a stream"),
-    ("certificate", "in `tls`"),
-    ("clients", "in a server"),
-    ("countries", "in `clients` of a server"),
-    ("fallback", "in a stream"),
-    ("fall", "in `poll`"),
-    ("geoip", "in `balance`"),
-    ("headroom", "in `balance`"),
-    ("http_url", "in a server"),
-    ("https_to_http", "in a stream"),
-    ("interval", "in `poll`"),
-    ("listen", "at the top level"),
-    ("max_bandwidth", "in a server"),
-    ("max_connections", "in `limits`"),
-    ("max_listeners", "in a server, or in a mount of a stream"),
-    ("max_streams", "in a stream that is a pattern"),
-    ("mounts", "in a stream"),
-    ("networks", "in `clients` of a server"),
-    ("panic", "in `balance`"),
-    ("password", "in `stats` of a server"),
-    ("password_file", "in `stats` of a server"),
-    ("policy", "in `balance`"),
-    ("rise", "in `poll`"),
-    ("salt", "in `balance`"),
-    ("servers", "at the top level, or in a stream"),
-    ("settle", "in `balance`"),
-    ("state", "in a server"),
-    ("stats", "in a server"),
-    ("streams", "at the top level"),
-    ("tier", "in a server, or in a mount of a stream"),
-    ("timeout", "in `poll`"),
-    ("username", "in `stats` of a server"),
-    ("weight", "in a server, or in a mount of a stream"),
-    ("when_full", "in `balance`"),
-];
 
 /// A value, the key it stands under, and what messages call it.
 #[derive(Clone)]
@@ -65,14 +26,16 @@ pub(super) struct Fields<'a> {
     key: Span,
     /// In the order of the file. A key is there twice only at the top level, from several files.
     entries: Vec<(At<String>, &'a Node)>,
-    known: Vec<&'static str>,
+    mapping: &'static Mapping,
+    asked: Vec<&'static str>,
 }
 
 impl<'a> Fields<'a> {
-    /// The top level of all files. Of `shared` keys each file may have one; any other key may be
-    /// in one file alone.
+    /// The top level of all files, which `mapping` describes. Of `shared` keys each file may have
+    /// one; any other key may be in one file alone.
     pub(super) fn top(
         files: &'a [(Span, Node)],
+        mapping: &'static Mapping,
         shared: &[&str],
         findings: &mut Findings,
     ) -> Option<Self> {
@@ -90,14 +53,19 @@ impl<'a> Fields<'a> {
                 }
             }
         }
-        Some(Self { name: String::new(), key, entries, known: Vec::new() })
+        Some(Self { name: String::new(), key, entries, mapping, asked: Vec::new() })
     }
 
-    /// The fields of a mapping; anything else is a problem.
-    pub(super) fn open(entry: &Entry<'a>, findings: &mut Findings) -> Option<Self> {
+    /// The fields of a mapping that `mapping` describes; anything else is a problem.
+    pub(super) fn open(
+        entry: &Entry<'a>,
+        mapping: &'static Mapping,
+        findings: &mut Findings,
+    ) -> Option<Self> {
         let entries = entries(entry, "key", findings)?;
         let entries = entries.into_iter().map(|(key, entry)| (key, entry.node)).collect();
-        Some(Self { name: entry.name.clone(), key: entry.key, entries, known: Vec::new() })
+        let (name, key) = (entry.name.clone(), entry.key);
+        Some(Self { name, key, entries, mapping, asked: Vec::new() })
     }
 
     /// The value of `key`, if there is one.
@@ -111,7 +79,7 @@ impl<'a> Fields<'a> {
         key: &'static str,
         findings: &mut Findings,
     ) -> Vec<Entry<'a>> {
-        self.known.push(key);
+        self.asked.push(key);
         let mut taken = Vec::new();
         for (at, node) in self.entries.iter().filter(|(at, _)| at.value == key) {
             let name = self.path(key);
@@ -167,22 +135,32 @@ impl<'a> Fields<'a> {
         self.key
     }
 
-    /// Reports every key that nobody asked for.
+    /// Reports every key that is not described.
     pub(super) fn finish(self, findings: &mut Findings) {
-        for (key, _) in self.entries.iter().filter(|(key, _)| !self.known.contains(&&*key.value)) {
+        debug_assert!(self.is_described(), "{:?} of `{}`", self.asked, self.mapping.name);
+        let known: Vec<_> = self.mapping.keys.iter().map(|key| key.name).collect();
+        for (key, _) in self.entries.iter().filter(|(key, _)| !known.contains(&&*key.value)) {
             let message = if self.name.is_empty() {
                 format!("unknown key {}", shown(&key.value))
             } else {
                 format!("unknown key {} in `{}`", shown(&key.value), self.name)
             };
-            let home = HOMES.iter().find(|(name, _)| *name == key.value);
-            let help = match (home, closest(&key.value, self.known.iter().copied())) {
-                (Some((name, home)), _) => format!("`{name}` belongs {home}"),
+            let help = match (keys::home(&key.value), closest(&key.value, known.iter().copied())) {
+                (Some(home), _) => format!("`{}` belongs {home}", key.value),
                 (None, Some(name)) => format!("did you mean `{name}`?"),
-                (None, None) => format!("known keys: {}", self.known.join(", ")),
+                (None, None) => format!("known keys: {}", known.join(", ")),
             };
             findings.problem(key.span, message, help);
         }
+    }
+
+    /// Whether the keys that were asked for are those that are described, each once.
+    fn is_described(&self) -> bool {
+        let mut asked = self.asked.clone();
+        let mut described: Vec<_> = self.mapping.keys.iter().map(|key| key.name).collect();
+        asked.sort_unstable();
+        described.sort_unstable();
+        asked == described
     }
 }
 
@@ -265,4 +243,50 @@ pub(super) fn kind(node: &Node) -> &'static str {
 fn cut(name: &str) -> String {
     let shown = shown(name);
     shown.trim_matches('"').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::keys;
+    use crate::config::source::Sources;
+    use crate::config::yaml;
+
+    /// Opens a `limits` with `text` in it, asks for `asked`, and tells what was reported.
+    fn limits(text: &str, asked: &[&'static str]) -> String {
+        let sources = Sources::new("balancer.yaml", text);
+        let mut findings = Findings::new(&sources);
+        let node = yaml::parse(text, 0).ok().expect("YAML");
+        let entry = Entry { name: "limits".to_owned(), key: node.span, node: &node };
+        let mut fields = Fields::open(&entry, &keys::LIMITS, &mut findings).expect("a mapping");
+        for key in asked {
+            fields.take(key, &mut findings);
+        }
+        fields.finish(&mut findings);
+        findings.into_problems().map(|problems| problems.to_string()).unwrap_or_default()
+    }
+
+    const ALL: [&str; 3] = ["max_connections", "per_client", "header_timeout"];
+
+    #[test]
+    fn a_key_that_is_not_described_is_unknown() {
+        assert_eq!(limits("per_client: 5", &ALL), "");
+        let told = limits("per_clients: 5", &ALL);
+        assert!(
+            told.contains("unknown key") && told.contains("did you mean `per_client`?"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "of `limits`")]
+    fn to_ask_for_a_key_that_is_not_described_ends_the_test() {
+        limits("per_client: 5", &["max_connections", "per_client", "header_timeout", "colour"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "of `limits`")]
+    fn not_to_ask_for_a_key_that_is_described_ends_the_test() {
+        limits("per_client: 5", &["max_connections", "per_client"]);
+    }
 }

@@ -168,6 +168,7 @@ fn user_infos(text: &str, range: Range<usize>) -> impl Iterator<Item = Range<usi
         let before = token.get(..end)?;
         let begin = before.find(SCHEME_END).map_or(0, |scheme| scheme + SCHEME_END.len());
         // `vienna:/a@b` is a path.
+        // Of what stands behind a colon; the first part stands before all of them.
         let has_colon = before.split(':').skip(1).any(|rest| !rest.starts_with('/'));
         (begin > 0 || has_colon).then_some(start + begin..start + end)
     })

@@ -1,17 +1,13 @@
 //! The streams of the tree into the types that mirror the file.
 
-use std::ops::RangeInclusive;
-
-use crate::config::decode::{LISTENERS, TIER, WEIGHT, number, when_full};
+use crate::config::decode::number;
 use crate::config::fields::{Entry, Fields, Names, entries};
 use crate::config::findings::Findings;
+use crate::config::keys::{self, LISTENERS, STREAMS, TIER, WEIGHT};
 use crate::config::source::{At, Span};
 use crate::config::suggest::shown;
 use crate::config::yaml::Value;
-use crate::config::{Fallback, HttpsToHttp, Mount, Mounts, Stream, WhenFull, urls, values};
-
-/// Streams that one pattern may have; more would be a mistake, or somebody's attack.
-const STREAMS: RangeInclusive<u64> = 1..=10_000;
+use crate::config::{Fallback, Mount, Mounts, Stream, WhenFull, urls, values};
 
 /// A stream; no body means that every server has it under the same path.
 pub(super) fn stream(name: At<String>, entry: &Entry<'_>, findings: &mut Findings) -> Stream {
@@ -34,7 +30,7 @@ pub(super) fn stream(name: At<String>, entry: &Entry<'_>, findings: &mut Finding
     match &entry.node.value {
         Value::Null => {}
         Value::Map(_) => {
-            if let Some(mut fields) = Fields::open(entry, findings) {
+            if let Some(mut fields) = Fields::open(entry, &keys::STREAM, findings) {
                 stream_fields(&mut stream, &mut fields, findings);
                 fields.finish(findings);
             }
@@ -77,8 +73,8 @@ fn stream_fields(stream: &mut Stream, fields: &mut Fields<'_>, findings: &mut Fi
         findings.problem(span, message, "remove it; a pattern is a path such as /talks/*");
     }
     stream.fallback = fields.read("fallback", findings, fallback);
-    stream.https_to_http = fields.read("https_to_http", findings, https_to_http);
-    stream.when_full = fields.read("when_full", findings, when_full);
+    stream.https_to_http = fields.read("https_to_http", findings, values::choice);
+    stream.when_full = fields.read("when_full", findings, values::choice);
     stream.wait = fields.read("wait", findings, values::duration);
     if let Some(At { value: WhenFull::Fallback, span }) = stream.when_full
         && !fields.has("fallback")
@@ -196,7 +192,7 @@ fn mount(server: At<String>, entry: &Entry<'_>, findings: &mut Findings) -> Moun
             mount.path = path.map(|value| At { value, span: entry.node.span });
         }
         Value::Map(_) => {
-            if let Some(mut fields) = Fields::open(entry, findings) {
+            if let Some(mut fields) = Fields::open(entry, &keys::MOUNT, findings) {
                 mount.path = fields.read("mount", findings, urls::path);
                 mount.max_listeners = number(&mut fields, "max_listeners", LISTENERS, findings);
                 mount.weight = number(&mut fields, "weight", WEIGHT, findings);
@@ -206,15 +202,6 @@ fn mount(server: At<String>, entry: &Entry<'_>, findings: &mut Findings) -> Moun
         }
     }
     mount
-}
-
-fn https_to_http(entry: &Entry<'_>, findings: &mut Findings) -> Option<HttpsToHttp> {
-    let choices = [
-        ("never", HttpsToHttp::Never),
-        ("no_https_relay", HttpsToHttp::NoHttpsRelay),
-        ("when_full", HttpsToHttp::WhenFull),
-    ];
-    values::choice(entry, &choices, findings)
 }
 
 fn fallback(entry: &Entry<'_>, findings: &mut Findings) -> Option<Fallback> {

@@ -49,20 +49,27 @@ pub(super) fn boolean(entry: &Entry<'_>, findings: &mut Findings) -> Option<bool
     Some(value)
 }
 
+/// A value that is written as one of several words.
+pub(super) trait Choice: Copy + 'static {
+    /// Each word with what it means.
+    const WORDS: &'static [(&'static str, Self)];
+}
+
+/// The words of a choice.
+pub(super) fn words<T: Choice>() -> Vec<&'static str> {
+    T::WORDS.iter().map(|(word, _)| *word).collect()
+}
+
 /// One of several words.
-pub(super) fn choice<T: Copy>(
-    entry: &Entry<'_>,
-    choices: &[(&'static str, T)],
-    findings: &mut Findings,
-) -> Option<T> {
+pub(super) fn choice<T: Choice>(entry: &Entry<'_>, findings: &mut Findings) -> Option<T> {
     let scalar = scalar(entry, findings)?;
-    if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == scalar.text) {
+    if let Some((_, choice)) = T::WORDS.iter().find(|(word, _)| *word == scalar.text) {
         return Some(*choice);
     }
-    let words = choices.iter().map(|(word, _)| *word);
-    let help = match closest(&scalar.text, words.clone()) {
+    let words = words::<T>();
+    let help = match closest(&scalar.text, words.iter().copied()) {
         Some(word) => format!("did you mean `{word}`?"),
-        None => format!("write one of: {}", words.collect::<Vec<_>>().join(", ")),
+        None => format!("write one of: {}", words.join(", ")),
     };
     let message = format!("`{}` cannot be {}", entry.name, shown(&scalar.text));
     findings.problem(entry.node.span, message, help);

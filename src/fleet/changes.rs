@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::{Fallback, Fleet, Server, Stream, StreamId};
+use http::HeaderValue;
+
+use super::{Fallback, Fleet, Server, StreamId, WhenFull};
 
 /// The difference between two fleets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,15 +36,15 @@ impl Changes {
     pub fn between(old: &Fleet, new: &Fleet) -> Self {
         let settings = |fleet: &Fleet| {
             let public = (&fleet.public_url, fleet.streamlist, &fleet.proxies);
-            let Fleet { poll, balance, limits, countries, .. } = fleet;
-            format!("{:?}", (public, poll, balance, limits, countries))
+            let Fleet { poll, balance, replicas, limits, countries, .. } = fleet;
+            format!("{:?}", (public, poll, balance, replicas, limits, countries))
         };
         let certificate =
             |fleet: &Fleet| fleet.tls.as_ref().map(|tls| format!("{:?}", tls.identity));
         Self {
             servers: Named::between(&servers(old), &servers(new)),
             streams: Named::between(&streams(old), &streams(new)),
-            settings: settings(old) != settings(new),
+            settings: settings(old) != settings(new) || old.engine != new.engine,
             certificate: certificate(old) != certificate(new),
         }
     }
@@ -60,19 +62,19 @@ impl Changes {
 
 impl Named {
     /// Compares lists of names, each with a description that is equal if nothing changed.
-    fn between(old: &[(String, String)], new: &[(String, String)]) -> Self {
-        let before: HashMap<_, _> = old.iter().map(|(name, text)| (name, text)).collect();
-        let after: HashMap<_, _> = new.iter().map(|(name, text)| (name, text)).collect();
+    fn between<T: PartialEq>(old: &[(&str, T)], new: &[(&str, T)]) -> Self {
+        let before: HashMap<&str, &T> = old.iter().map(|(name, told)| (*name, told)).collect();
+        let after: HashMap<&str, &T> = new.iter().map(|(name, told)| (*name, told)).collect();
         let mut named = Self::default();
-        for (name, text) in new {
+        for (name, told) in new {
             match before.get(name) {
-                None => named.added.push(name.clone()),
-                Some(before) if *before != text => named.changed.push(name.clone()),
+                None => named.added.push((*name).to_owned()),
+                Some(before) if *before != told => named.changed.push((*name).to_owned()),
                 Some(_) => {}
             }
         }
         let gone = old.iter().filter(|(name, _)| !after.contains_key(name));
-        named.removed.extend(gone.map(|(name, _)| name.clone()));
+        named.removed.extend(gone.map(|(name, _)| (*name).to_owned()));
         named
     }
 
@@ -110,38 +112,75 @@ impl fmt::Display for Changes {
 }
 
 /// Passwords do not show in a description: a new one is no change that anybody must be told of.
-fn servers(fleet: &Fleet) -> Vec<(String, String)> {
-    let describe = |server: &Server| (server.name.clone(), format!("{server:?}"));
-    fleet.servers.iter().map(describe).collect()
+fn servers(fleet: &Fleet) -> Vec<(&str, String)> {
+    let describe = |server: &Server| format!("{server:?}");
+    fleet.servers.iter().map(|server| (server.name.as_str(), describe(server))).collect()
+}
+
+/// What the configuration says of a stream.
+#[derive(PartialEq)]
+struct StreamTerms<'a> {
+    /// Its path and its aliases, in order.
+    paths: Vec<&'a str>,
+    mounts: Vec<MountTerms<'a>>,
+    fallback: Option<FallbackTerms<'a>>,
+    when_full: WhenFull,
+    leaves_tls: bool,
+    most_streams: Option<usize>,
+}
+
+/// What it says of one of its mounts.
+#[derive(PartialEq)]
+struct MountTerms<'a> {
+    server: Option<&'a str>,
+    path: &'a str,
+    locations: [&'a HeaderValue; 2],
+    max_listeners: Option<u64>,
+    bitrate: u64,
+    weight: u32,
+    tier: u32,
+}
+
+#[derive(PartialEq)]
+enum FallbackTerms<'a> {
+    Stream(Option<&'a str>),
+    Url(&'a HeaderValue),
 }
 
 /// What the configuration says of streams; those that were found are no change of it. Mounts are
 /// described by their server's name, since its index may change with its neighbours.
-fn streams(fleet: &Fleet) -> Vec<(String, String)> {
-    let mut paths: HashMap<StreamId, Vec<&String>> = HashMap::new();
+fn streams(fleet: &Fleet) -> Vec<(&str, StreamTerms<'_>)> {
+    let mut paths: HashMap<StreamId, Vec<&str>> = HashMap::with_capacity(fleet.streams.len());
     for (path, id) in &fleet.paths {
         paths.entry(*id).or_default().push(path);
     }
-    let mut describe = |(id, stream): (StreamId, &Stream)| {
-        let most = fleet.pattern_of(stream).map(|pattern| pattern.max_streams);
-        let mounts = fleet.patterns.mounts_of(stream).iter().map(|mount| {
-            let server = fleet.servers.get(mount.server).map(|server| &server.name);
-            let terms = (mount.max_listeners, mount.bitrate, mount.weight, mount.tier);
-            format!("{:?}", (server, &mount.path, &mount.location, &mount.https_location, terms))
+    let mut describe = |id: StreamId, stream| {
+        let mounts = fleet.patterns.mounts_of(stream).iter().map(|mount| MountTerms {
+            server: fleet.servers.get(mount.server).map(|server| server.name.as_str()),
+            path: &mount.path,
+            locations: [&mount.location, &mount.https_location],
+            max_listeners: mount.max_listeners,
+            bitrate: mount.bitrate,
+            weight: mount.weight,
+            tier: mount.tier,
         });
-        let fallback = match &stream.fallback {
-            None => String::new(),
-            Some(Fallback::Url(url)) => format!("{url:?}"),
-            Some(Fallback::Stream(id)) => {
-                fleet.streams.get(*id).map(|stream| stream.path.clone()).unwrap_or_default()
+        let fallback = stream.fallback.as_ref().map(|fallback| match fallback {
+            Fallback::Url(url) => FallbackTerms::Url(url),
+            Fallback::Stream(id) => {
+                FallbackTerms::Stream(fleet.streams.get(*id).map(|stream| stream.path.as_str()))
             }
-        };
+        });
         let mut paths = paths.remove(&id).unwrap_or_default();
-        paths.sort();
-        let mounts: Vec<_> = mounts.collect();
-        let terms = (fallback, stream.when_full, stream.leaves_tls, most);
-        (stream.path.clone(), format!("{:?}", (paths, mounts, terms)))
+        paths.sort_unstable();
+        StreamTerms {
+            paths,
+            mounts: mounts.collect(),
+            fallback,
+            when_full: stream.when_full,
+            leaves_tls: stream.leaves_tls,
+            most_streams: fleet.pattern_of(stream).map(|pattern| pattern.max_streams),
+        }
     };
-    let named = fleet.streams.iter().map(|stream| &**stream).enumerate();
-    named.filter(|(_, stream)| !stream.is_found()).map(&mut describe).collect()
+    let named = fleet.streams.iter().enumerate().filter(|(_, stream)| !stream.is_found());
+    named.map(|(id, stream)| (stream.path.as_str(), describe(id, &**stream))).collect()
 }

@@ -20,9 +20,25 @@ pub struct Clients {
 impl Clients {
     /// Whether somebody at `address`, which is in `country` as far as that is known, is meant.
     pub fn include(&self, address: IpAddr, country: Option<Country>) -> bool {
-        self.networks.contain(address)
-            || country.is_some_and(|country| self.countries.contains(&country))
+        self.by(address, country).is_some()
     }
+
+    /// By what somebody at `address`, which is in `country` as far as that is known, is meant.
+    pub fn by(&self, address: IpAddr, country: Option<Country>) -> Option<By> {
+        if self.networks.contain(address) {
+            return Some(By::Network);
+        }
+        country.is_some_and(|country| self.countries.contains(&country)).then_some(By::Country)
+    }
+}
+
+/// By what a listener is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// One of the networks has its address.
+    Network,
+    /// Its country is one of them.
+    Country,
 }
 
 /// An address family: `ip` of a server.
@@ -88,5 +104,7 @@ mod tests {
         assert!(include("198.51.100.1", None));
         assert!(!include("192.0.2.1", germany));
         assert!(!include("192.0.2.1", None));
+        let by = |address: &str| clients.by(address.parse().unwrap(), austria);
+        assert_eq!([by("192.0.2.1"), by("198.51.100.1")], [Some(By::Country), Some(By::Network)]);
     }
 }

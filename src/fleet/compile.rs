@@ -1,13 +1,13 @@
 //! From what the configuration says to what it means: a [`Fleet`], or everything that is wrong.
 
 mod clients;
+mod cluster;
 mod probes;
 mod secrets;
 mod servers;
 mod settings;
 mod streams;
 mod tls;
-mod unbuilt;
 
 use std::io;
 use std::path::Path;
@@ -18,8 +18,8 @@ use crate::config::findings::Findings;
 use crate::config::source::Sources;
 use crate::config::{self, Config};
 use crate::country::Database;
-use crate::fleet::Fleet;
 use crate::fleet::compile::secrets::Secrets;
+use crate::fleet::{Fleet, Server};
 use crate::problem::{Problem, Problems};
 
 /// What a configuration refers to beyond its own text.
@@ -78,13 +78,14 @@ fn fleet(
     findings: &mut Findings,
 ) -> Option<Fleet> {
     let secrets = &Secrets::new(sources, outside);
-    unbuilt::refuse(config, findings);
     probes::refuse_patterns(config, findings);
     let (listen, admin) = settings::addresses(config, findings);
     let admin_token =
         config.admin_token_file.as_ref().and_then(|file| secrets.file(file, findings));
     let taken = listen.iter().map(|address| ("listen", *address)).chain([("admin", admin)]);
     let tls = tls::tls(config, &taken.collect::<Vec<_>>(), secrets, findings);
+    let replicas = cluster::replicas(config, findings);
+    let engine = cluster::engine(config, secrets, findings);
     let proxies = settings::proxies(config, findings);
     let poll = settings::poll(&config.poll, findings);
     let servers = servers::servers(config, secrets, findings);
@@ -96,7 +97,10 @@ fn fleet(
     }
     let warnings = settings::warnings(config, findings).into_iter();
     let warnings = warnings.chain(tls::warning(config, tls.as_ref(), secrets, findings));
+    let warnings = warnings.chain(cluster::warnings(config, replicas, findings));
     let warnings = warnings.chain(linked.warnings).collect();
+    let servers = servers.into_iter().collect::<Option<Vec<Server>>>()?;
+    let places = servers.iter().enumerate().map(|(place, server)| (server.name.clone(), place));
     Some(Fleet {
         listen,
         admin,
@@ -107,9 +111,12 @@ fn fleet(
         proxies,
         poll,
         balance: balance?,
+        replicas,
+        engine,
         countries,
         limits: settings::limits(&config.limits),
-        servers: servers.into_iter().collect::<Option<_>>()?,
+        places: places.collect(),
+        servers,
         streams: linked.streams,
         paths: linked.paths,
         patterns: linked.patterns,

@@ -1,6 +1,8 @@
 //! `/admin/stats`: everything Icecast knows, for those who have its admin password; and
 //! `/admin/publicstats`, the part of it that Icecast 2.5 tells everybody: no limits, no hidden mounts.
 
+use std::borrow::Cow;
+
 use super::xml::{self, Kind, Tag};
 use super::{Activity, Malformed, MountReport, Report, listing::Listing, number};
 
@@ -9,7 +11,7 @@ pub fn admin(body: &[u8]) -> Result<Report, Malformed> {
     let (_, tags) = xml::open(body, &["icestats"], "is this the /admin/stats of an Icecast?")?;
     let mut listing = Listing::default();
     let mut clients = None;
-    let mut source: Option<Source> = None;
+    let mut source: Option<Source<'_>> = None;
     // Elements open below the root: values count as the relay's own at 0 and as the source's at 1.
     // Deeper ones belong to something that only Icecasts newer than this parser have.
     let mut depth = 0;
@@ -41,26 +43,26 @@ pub fn admin(body: &[u8]) -> Result<Report, Malformed> {
 }
 
 /// A `<source>` that has not ended yet.
-struct Source {
+struct Source<'a> {
     mount: String,
     listeners: Option<u64>,
-    max_listeners: String,
+    max_listeners: Cow<'a, str>,
     started: bool,
     bytes: Option<u64>,
 }
 
-impl Source {
-    fn named_by(tag: &Tag<'_>) -> Option<Self> {
+impl<'a> Source<'a> {
+    fn named_by(tag: &Tag<'a>) -> Option<Self> {
         let [mount] = tag.attributes(["mount"])?;
         let mount = mount?;
-        let max_listeners = String::new();
+        let max_listeners = Cow::default();
         Some(Self { mount, listeners: None, max_listeners, started: false, bytes: None })
     }
 
-    fn learn(&mut self, tag: &Tag<'_>) {
+    fn learn(&mut self, tag: &Tag<'a>) {
         match tag.name {
             b"listeners" => self.listeners = number::count(&tag.text()),
-            b"max_listeners" => self.max_listeners = tag.text().into_owned(),
+            b"max_listeners" => self.max_listeners = tag.text(),
             b"total_bytes_read" => self.bytes = number::bytes(&tag.text()),
             b"stream_start" | b"stream_start_iso8601" => self.started = true,
             _ => {}

@@ -10,10 +10,14 @@ const MOST_MOUNTS: usize = 20_000;
 /// Bytes of a mount's name; a longer one is dropped.
 const LONGEST_NAME: usize = 1024;
 
+/// Among so few, a name is sooner found by looking at each.
+const FEW: usize = 16;
+
 /// The mounts found so far.
 #[derive(Default)]
 pub(super) struct Listing {
     mounts: Vec<MountReport>,
+    /// Their names, if they are more than a few.
     names: HashSet<String>,
 }
 
@@ -21,9 +25,19 @@ impl Listing {
     /// Keeps `mount`, unless its name is none, is known already, or the listing is full.
     pub(super) fn add(&mut self, mount: MountReport) {
         let is_name = mount.name.starts_with('/') && mount.name.len() <= LONGEST_NAME;
-        if is_name && self.mounts.len() < MOST_MOUNTS && self.names.insert(mount.name.clone()) {
+        if is_name && self.mounts.len() < MOST_MOUNTS && self.is_new(&mount.name) {
             self.mounts.push(mount);
         }
+    }
+
+    fn is_new(&mut self, name: &str) -> bool {
+        if self.mounts.len() < FEW {
+            return self.mounts.iter().all(|mount| mount.name != name);
+        }
+        if self.names.is_empty() {
+            self.names.extend(self.mounts.iter().map(|mount| mount.name.clone()));
+        }
+        self.names.insert(name.to_owned())
     }
 
     /// The report of a relay that has `clients` altogether.
@@ -58,6 +72,16 @@ mod tests {
     #[test]
     fn the_first_of_two_equal_names_stays() {
         assert_eq!(kept([mount("/a", 1), mount("/a", 2)]), [mount("/a", 1)]);
+    }
+
+    #[test]
+    fn of_any_number_of_mounts_the_first_of_two_equal_names_stays() {
+        for count in [1, FEW as u64 - 1, FEW as u64, FEW as u64 + 1, 100] {
+            let all = || (0..count).map(|number| mount(format!("/{number}"), number));
+            let again = all().map(|same| MountReport { listeners: Some(99), ..same });
+            assert_eq!(kept(all().chain(again)), kept(all()));
+            assert_eq!(kept(all()).len() as u64, count);
+        }
     }
 
     #[test]

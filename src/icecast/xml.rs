@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 use std::str;
 
+use memchr::{memchr, memchr3, memmem};
 use quick_xml::XmlVersion;
 use quick_xml::escape::unescape;
 use quick_xml::events::attributes::Attributes;
@@ -98,20 +99,7 @@ impl<'a> Tag<'a> {
 
     /// Reads a piece that begins after its `<` and reaches to the next one.
     fn read(piece: &'a [u8]) -> Option<Self> {
-        let mut quote = None;
-        let end = piece.iter().position(|&byte| match (quote, byte) {
-            (None, b'>') => true,
-            (None, b'"' | b'\'') => {
-                quote = Some(byte);
-                false
-            }
-            (Some(open), _) if open == byte => {
-                quote = None;
-                false
-            }
-            _ => false,
-        })?;
-        let (inside, text) = piece.split_at_checked(end)?;
+        let (inside, text) = piece.split_at_checked(tag_ends(piece)?)?;
         let (kind, inside) = match (inside.strip_prefix(b"/"), inside.strip_suffix(b"/")) {
             (Some(inside), _) => (Kind::End, inside),
             (None, Some(inside)) => (Kind::Empty, inside),
@@ -128,14 +116,14 @@ impl<'a> Iterator for Tags<'a> {
 
     fn next(&mut self) -> Option<Tag<'a>> {
         loop {
-            let start = self.rest.iter().position(|&byte| byte == b'<')?;
+            let start = memchr(b'<', self.rest)?;
             let piece = self.rest.get(start + 1..)?;
             if piece.starts_with(b"!--") {
                 self.rest = after(piece, b"-->");
             } else if piece.starts_with(b"![CDATA[") {
                 self.rest = after(piece, b"]]>");
             } else {
-                let end = piece.iter().position(|&byte| byte == b'<').unwrap_or(piece.len());
+                let end = memchr(b'<', piece).unwrap_or(piece.len());
                 let (piece, rest) = piece.split_at_checked(end)?;
                 self.rest = rest;
                 if !matches!(piece.first(), Some(b'!' | b'?'))
@@ -148,9 +136,24 @@ impl<'a> Iterator for Tags<'a> {
     }
 }
 
+/// Where the tag ends that a piece begins with: at the first `>` that is not between quotes.
+fn tag_ends(piece: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let rest = piece.get(at..)?;
+        let found = memchr3(b'>', b'"', b'\'', rest)?;
+        let quote = *rest.get(found)?;
+        if quote == b'>' {
+            return Some(at + found);
+        }
+        let quoted = rest.get(found + 1..)?;
+        at += found + 1 + memchr(quote, quoted)? + 1;
+    }
+}
+
 /// What follows the first `end` in `bytes`: nothing where there is none.
 fn after<'a>(bytes: &'a [u8], end: &[u8]) -> &'a [u8] {
-    let found = bytes.windows(end.len()).position(|window| window == end);
+    let found = memmem::find(bytes, end);
     found.and_then(|start| bytes.get(start + end.len()..)).unwrap_or_default()
 }
 

@@ -43,6 +43,11 @@ impl Sheet {
         if let Some(free) = sums.iter().map(|sum| sum.free).sum::<Option<u64>>() {
             self.gauge("stream_free_slots", &[stream], free as f64);
         }
+        if let Some(listeners) =
+            sums.iter().filter_map(|sum| sum.listeners).reduce(u64::saturating_add)
+        {
+            self.gauge("stream_listeners", &[stream], listeners as f64);
+        }
         if let WhenFull::Wait(_) = entry.when_full {
             let queues = pattern.streams().filter_map(|id| snapshot.queue(id));
             let waiting: usize = queues.map(|queue| queue.waiting()).sum();

@@ -7,25 +7,27 @@
 //! whatever the feed does.
 //!
 //! Icecast drops what a slow reader does not take, so pieces are read as they come. Silence is
-//! normal on an idle relay; the HTTP client's TCP keepalive finds a peer that is gone.
+//! normal on an idle relay; TCP keepalive finds a peer that is gone.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use reqwest::{Method, Response, StatusCode};
+use http::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
+use url::Url;
 
 use crate::fleet::{Server, ServerId};
 use crate::icecast::feed::{Event, Lines};
 use crate::slots::{Heard, Moment, ServerSlots};
 use crate::state::{Snapshot, State};
 
-use super::fetch::{Failure, client};
+use super::exchange::{Answer, Question};
+use super::fetch::Failure;
 
 /// A relay's feed, between the one who reads it and the one who looks.
 #[derive(Debug)]
@@ -50,7 +52,7 @@ struct Known {
 /// Whom to ask for the feed, and as whom.
 #[derive(Debug)]
 struct Line {
-    url: String,
+    url: Url,
     username: String,
     password: SecretString,
     patience: Duration,
@@ -185,11 +187,11 @@ impl Feed {
         let mut lines = Lines::default();
         let mut connection = None;
         loop {
-            let piece = match answer.chunk().await {
+            let piece = match answer.piece().await {
                 Ok(Some(piece)) => piece,
                 Ok(None) => return Lost::Broken(format!("{} closed it", line.url)),
-                Err(error) => {
-                    return Lost::Broken(Failure::of(&error, &line.url).to_string());
+                Err(broken) => {
+                    return Lost::Broken(Failure::of(&broken, line.url.as_str()).to_string());
                 }
             };
             let snapshot = state.load();
@@ -273,7 +275,7 @@ impl Line {
         let stats = &server.stats;
         let account = stats.credentials.as_ref().filter(|_| stats.is_live())?;
         Some(Self {
-            url: stats.url.to_string(),
+            url: stats.url.clone(),
             username: account.username.clone(),
             password: account.password.clone(),
             patience,
@@ -294,16 +296,16 @@ impl Line {
         }
     }
 
-    async fn open(&self) -> Result<Response, Lost> {
-        let client =
-            client(self.url.starts_with("https:")).map_err(|why| Lost::Broken(why.to_owned()))?;
+    async fn open(&self) -> Result<Answer, Lost> {
         let method = Method::from_bytes(b"STATS").map_err(|why| Lost::Broken(why.to_string()))?;
-        let answer = client
-            .request(method, &self.url)
-            .basic_auth(&self.username, Some(self.password.expose_secret()))
-            .send()
+        let question = Question::of(&self.url)
+            .by(method)
+            .in_the_name_of(&self.username, self.password.expose_secret())
+            .for_long();
+        let answer = question
+            .ask_once()
             .await
-            .map_err(|error| Lost::Broken(Failure::of(&error, &self.url).to_string()))?;
+            .map_err(|broken| Lost::Broken(Failure::of(&broken, self.url.as_str()).to_string()))?;
         match answer.status() {
             StatusCode::OK => Ok(answer),
             StatusCode::UNAUTHORIZED => Err(Lost::Unauthorized),

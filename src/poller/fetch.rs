@@ -4,26 +4,26 @@
 //! Nothing a relay answers can hold this up or grow it: connecting, the whole answer and its size
 //! are bounded, no redirect is followed and nothing is decompressed.
 
-use std::error::Error as _;
 use std::fmt;
 use std::io;
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use hyper::ext::ReasonPhrase;
-use reqwest::header::USER_AGENT;
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use http::StatusCode;
+use http::header::USER_AGENT;
 use secrecy::ExposeSecret;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use url::Url;
 
 use crate::counters::PollResult;
 use crate::fleet::{Server, StatsSource};
 use crate::icecast::{self, Malformed, Report};
 use crate::slots::{Evidence, Listed};
 
+use super::exchange::{Answer, Break, Question};
 use super::eye::Eye;
-use super::resolve::{self, Resolver};
+use super::resolve;
 
 /// Asks one relay, and remembers which of its documents answered.
 #[derive(Debug, Default)]
@@ -74,6 +74,9 @@ enum Document {
 /// have failed for a moment only.
 const LOOKS_UNTIL_BEST: u32 = 30;
 
+/// The name of the statistics behind the admin password.
+pub(super) const ADMIN: &str = "admin";
+
 /// A browser, to SHOUTcast 1; it looks no further than the first word.
 const BROWSER: &str = concat!("Mozilla/5.0 (icecast-balancer/", env!("CARGO_PKG_VERSION"), ")");
 
@@ -82,10 +85,6 @@ const MAX_BODY: usize = 1 << 20;
 
 /// One of this size is read within a millisecond, whatever it says.
 const SMALL_BODY: usize = 16 * 1024;
-
-/// Nor may the head of one, which Icecast makes in 500 bytes. The HTTP client reads 408 KiB of a
-/// head, or 100 lines, before it gives up by itself.
-pub(super) const MAX_HEAD: usize = 16 * 1024;
 
 /// What an Icecast says when `<limits><clients>` is reached: 2.4 with status 403 and 2.5 with 503, and
 /// icecast-kh in the status line, with 403.
@@ -96,12 +95,12 @@ impl Eye for Fetcher {
         &mut self,
         server: &Server,
         _: &[Listed<'_>],
-        timeout: Duration,
+        _: Duration,
     ) -> Result<Seen, Failure> {
         let mut first_failure = None;
         self.looks = self.looks.wrapping_add(1);
         for document in self.candidates(server) {
-            match get(server, document, timeout).await {
+            match get(server, document).await {
                 Ok(seen) => {
                     if let Seen::Report { .. } = seen {
                         self.worked = Some(document);
@@ -121,7 +120,7 @@ impl Eye for Fetcher {
     }
 
     fn remark(&self, server: &Server) -> Option<String> {
-        resolve::remark(server.stats.url.host_str()?)
+        resolve::remark(server.stats.url.domain()?)
     }
 }
 
@@ -150,60 +149,40 @@ impl Fetcher {
     }
 }
 
-async fn get(server: &Server, document: Document, timeout: Duration) -> Result<Seen, Failure> {
-    let base = server.stats.url.as_str().trim_end_matches('/');
-    let url = format!("{base}{}", document.path());
-    let client = client(server.stats.url.scheme() == "https").map_err(Failure::own)?;
-    let mut request = client.get(&url).timeout(timeout).header("Connection", "close");
-    if document == Document::Admin
-        && let Some(account) = &server.stats.credentials
-    {
-        request = request.basic_auth(&account.username, Some(account.password.expose_secret()));
-    }
-    if document == Document::Seven {
-        // It shows its numbers to browsers, and plays to everybody else.
-        request = request.header(USER_AGENT, BROWSER);
-    }
-    let mut answer = ask(request).await.map_err(|error| Failure::of(&error, &url))?;
-    if head_size(&answer) > MAX_HEAD {
-        let why = format!("the head of {url} has more than {} KiB", MAX_HEAD / 1024);
-        return Err(Failure::odd(PollResult::TooLarge, why));
-    }
+/// Asks for what the admin password opens.
+pub(super) async fn try_password(server: &Server, limit: Duration) -> Result<(), Failure> {
+    let trying = timeout(limit, get(server, Document::Admin)).await;
+    trying.map_or_else(|_elapsed| Err(Failure::late(&server.stats.url)), |got| got.map(drop))
+}
+
+async fn get(server: &Server, document: Document) -> Result<Seen, Failure> {
+    let question = document.question(server);
+    let shown = || url_of(server, document);
+    let mut answer = question.ask().await.map_err(|broken| Failure::of(&broken, &shown()))?;
     let status = answer.status();
     let mut body = Vec::new();
-    let whole = read(&mut answer, &mut body, &url).await;
+    let whole = read(&mut answer, &mut body, shown).await;
     // Icecast refuses without having read the request, so a reset follows what it says.
-    if matches!(status, StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE) {
-        let reason = answer.extensions().get::<ReasonPhrase>().map_or(&b""[..], |it| it.as_bytes());
-        if FULL_TEXTS.iter().any(|text| contains(&body, text) || contains(reason, text)) {
-            return Ok(Seen::Full);
-        }
+    if matches!(status, StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE)
+        && FULL_TEXTS.iter().any(|text| contains(&body, text) || contains(answer.reason(), text))
+    {
+        return Ok(Seen::Full);
     }
     whole?;
+    // What was read is all that there was.
+    drop(answer);
     if status != StatusCode::OK {
-        return Err(Failure::status(status, &url, document));
+        return Err(Failure::status(status, &shown(), document));
     }
     let report = parse(document, body).await.map_err(|error| {
-        Failure::odd(PollResult::Malformed, format!("{url} is no statistics: {error}"))
+        Failure::odd(PollResult::Malformed, format!("{} is no statistics: {error}", shown()))
     })?;
     Ok(Seen::Report { report, source: document.name() })
 }
 
-/// Sends a request, and once more if its connection broke before an answer was made out.
-///
-/// A full Icecast refuses whoever connects, and if it does so before it was asked anything, the
-/// HTTP client takes the refusal for nonsense and drops it. Icecast then accepts nobody for 0.4 s,
-/// so that the second request waits there before the second refusal is made.
-pub(super) async fn ask(request: RequestBuilder) -> Result<Response, reqwest::Error> {
-    let again = request.try_clone();
-    match (request.send().await, again) {
-        (Err(error), Some(again))
-            if error.is_request() && !error.is_connect() && !error.is_timeout() =>
-        {
-            again.send().await
-        }
-        (sent, _) => sent,
-    }
+/// Where a server has a document.
+fn url_of(server: &Server, document: Document) -> String {
+    format!("{}{}", server.stats.url.as_str().trim_end_matches('/'), document.path())
 }
 
 /// Reads a document; a large one on a thread of its own, since it may be made to take long and
@@ -222,19 +201,18 @@ async fn parse(document: Document, body: Vec<u8>) -> Result<Report, Malformed> {
     reading.await.unwrap_or_else(|error| Err(Malformed(format!("it cannot be read: {error}"))))
 }
 
-/// How long the lines of a head are, near enough.
-pub(super) fn head_size(answer: &Response) -> usize {
-    answer.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
-}
-
 /// Reads what follows the head into `body`, which keeps what came before a failure.
-async fn read(answer: &mut Response, body: &mut Vec<u8>, url: &str) -> Result<(), Failure> {
-    while let Some(chunk) = answer.chunk().await.map_err(|error| Failure::of(&error, url))? {
-        if body.len() + chunk.len() > MAX_BODY {
-            let why = format!("{url} answers more than {} KiB", MAX_BODY / 1024);
+async fn read(
+    answer: &mut Answer,
+    body: &mut Vec<u8>,
+    url: impl Fn() -> String,
+) -> Result<(), Failure> {
+    while let Some(piece) = answer.piece().await.map_err(|broken| Failure::of(&broken, &url()))? {
+        if body.len() + piece.len() > MAX_BODY {
+            let why = format!("{} answers more than {} KiB", url(), MAX_BODY / 1024);
             return Err(Failure::odd(PollResult::TooLarge, why));
         }
-        body.extend_from_slice(&chunk);
+        body.extend_from_slice(&piece);
     }
     Ok(())
 }
@@ -243,40 +221,22 @@ fn contains(body: &[u8], text: &[u8]) -> bool {
     body.windows(text.len()).any(|window| window == text)
 }
 
-/// Connecting, and looking up the name before it, may not take longer. A first packet that is lost is
-/// sent again after a second (RFC 6298): that must be no reason to doubt a relay.
-const CONNECT: Duration = Duration::from_millis(1500);
-
-/// The two clients there are, for looks and feeds: one that can do TLS and one that needs no certificates to exist,
-/// since building the former fails in an image without any.
-pub(super) fn client(tls: bool) -> Result<&'static Client, &'static str> {
-    static PLAIN: OnceLock<Result<Client, String>> = OnceLock::new();
-    static TLS: OnceLock<Result<Client, String>> = OnceLock::new();
-    let cell = if tls { &TLS } else { &PLAIN };
-    let built = cell.get_or_init(|| {
-        let provider = rustls::crypto::ring::default_provider();
-        // An error means that one is installed already, which serves as well.
-        drop(provider.install_default());
-        let mut builder = Client::builder()
-            .http1_only()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .pool_max_idle_per_host(0)
-            .user_agent(concat!("icecast-balancer/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Resolver::shared());
-        if !tls {
-            builder = builder.tls_certs_only([]);
-        }
-        builder.build().map_err(|error| {
-            let cause = error.source().map(ToString::to_string).unwrap_or_default();
-            format!("cannot make an HTTP client ({error}: {cause}); are CA certificates installed?")
-        })
-    });
-    built.as_ref().map_err(String::as_str)
-}
-
 impl Document {
+    /// Asks a server for it.
+    fn question(self, server: &Server) -> Question<'_> {
+        let url = &server.stats.url;
+        let target = format!("{}{}", url.path().trim_end_matches('/'), self.path());
+        let question = Question::get(url, target);
+        match (self, &server.stats.credentials) {
+            (Self::Admin, Some(account)) => {
+                question.in_the_name_of(&account.username, account.password.expose_secret())
+            }
+            // It shows its numbers to browsers, and plays to everybody else.
+            (Self::Seven, _) => question.with(USER_AGENT, BROWSER),
+            _ => question,
+        }
+    }
+
     fn path(self) -> &'static str {
         match self {
             Self::Slots => "/slots.xsl",
@@ -294,7 +254,7 @@ impl Document {
         match self {
             Self::Slots => "slots",
             Self::Load => "load.xsl",
-            Self::Admin => "admin",
+            Self::Admin => ADMIN,
             Self::StatusJson => "status-json",
             Self::PublicStats => "publicstats",
             Self::Statistics => "shoutcast",
@@ -318,11 +278,6 @@ impl Failure {
     pub(super) fn our_own(self, late: Duration) -> Self {
         let why = format!("{}; but we ourselves did not run for {late:.1?}", self.why);
         Self { evidence: Evidence::Own, why, ..self }
-    }
-
-    /// What this machine lacks: says nothing of the relay.
-    pub(super) fn own(why: &str) -> Self {
-        Self { result: PollResult::Connect, evidence: Evidence::Own, why: why.to_owned() }
     }
 
     pub(super) fn timeout(why: String) -> Self {
@@ -356,15 +311,20 @@ impl Failure {
         Self { result: PollResult::Connect, evidence: Evidence::Hard, why }
     }
 
+    /// As of a server that gives no answer in time.
+    pub(super) fn late(url: &Url) -> Self {
+        Self::timeout(format!("no whole answer from {url} in time"))
+    }
+
     /// What a failed exchange says. What would fail a listener too is hard evidence; what our own
     /// machine lacks is none.
-    pub(super) fn of(error: &reqwest::Error, url: &str) -> Self {
-        let mut cause: &dyn std::error::Error = error;
+    pub(super) fn of(broken: &Break, url: &str) -> Self {
         let mut io = None;
         let mut certificate = false;
         let mut too_large = false;
-        while let Some(source) = cause.source() {
-            cause = source;
+        let mut last = None;
+        let mut next = broken.cause();
+        while let Some(cause) = next {
             io = io.or_else(|| cause.downcast_ref::<io::Error>());
             // An I/O error hides what it wraps from its own `source`.
             let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
@@ -375,13 +335,17 @@ impl Failure {
             let http = cause.downcast_ref::<hyper::Error>();
             too_large |= http.is_some_and(hyper::Error::is_parse_too_large);
             certificate |= matches!(tls, Some(rustls::Error::InvalidCertificate(_)));
+            (last, next) = (Some(cause), cause.source());
         }
-        let why = format!("{url}: {cause}");
-        if error.is_timeout() {
+        let why = last.map_or_else(|| broken.to_string(), ToString::to_string);
+        let why = format!("{url}: {why}");
+        let kind = io.map(io::Error::kind);
+        if kind == Some(io::ErrorKind::TimedOut) {
             return Self::timeout(why);
         }
-        let evidence = match io.map(io::Error::kind) {
+        let evidence = match kind {
             _ if certificate => Evidence::Hard,
+            _ if matches!(broken, Break::Unable(_)) => Evidence::Own,
             Some(
                 io::ErrorKind::NetworkUnreachable
                 | io::ErrorKind::NetworkDown
@@ -394,10 +358,10 @@ impl Failure {
             Some(io::ErrorKind::ConnectionRefused) => Evidence::Hard,
             _ => Evidence::Soft,
         };
-        let result = match (error.is_connect(), too_large) {
-            (true, _) => PollResult::Connect,
-            (false, true) => PollResult::TooLarge,
-            (false, false) => PollResult::Malformed,
+        let result = match broken {
+            Break::Unable(_) | Break::Connection(_) => PollResult::Connect,
+            Break::Head(_) | Break::Body(_) if too_large => PollResult::TooLarge,
+            Break::Head(_) | Break::Body(_) => PollResult::Malformed,
         };
         Self { result, evidence, why }
     }

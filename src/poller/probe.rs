@@ -10,19 +10,20 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use reqwest::header::{RANGE, SERVER};
-use reqwest::{Client, StatusCode};
+use http::StatusCode;
+use http::header::{RANGE, SERVER};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::warn;
+use url::Url;
 
-use crate::counters::PollResult;
 use crate::fleet::{Server, address};
 use crate::icecast::{Activity, Limit, MountReport, Report};
 use crate::slots::{Evidence, Listed};
 
+use super::exchange::Question;
 use super::eye::Eye;
-use super::fetch::{self, Failure, MAX_HEAD, Seen};
+use super::fetch::{Failure, Seen};
 use super::resolve;
 
 /// Asks one server for its mounts.
@@ -89,7 +90,7 @@ impl Eye for Prober {
     }
 
     fn remark(&self, server: &Server) -> Option<String> {
-        let of_its_name = server.stats.url.host_str().and_then(resolve::remark);
+        let of_its_name = server.stats.url.domain().and_then(resolve::remark);
         let remarks: Vec<_> = of_its_name.into_iter().chain(self.odd.clone()).collect();
         (!remarks.is_empty()).then(|| remarks.join("; "))
     }
@@ -103,7 +104,6 @@ impl Prober {
         mounts: &[Listed<'_>],
         timeout: Duration,
     ) -> Result<BTreeMap<String, Asked>, Failure> {
-        let client = fetch::client(server.stats.url.scheme() == "https").map_err(Failure::own)?;
         let began = Instant::now();
         let begins_until = began + timeout.mul_f64(BEGINNING);
         let ends = began + timeout.mul_f64(WAITING);
@@ -117,8 +117,11 @@ impl Prober {
             {
                 self.met.insert(path.clone());
                 self.last.clone_from(&path);
-                let url = address::of_mount(&server.stats.url, &path);
-                under_way.spawn(async move { (path, ask(client, &url, ends).await) });
+                let server = server.stats.url.clone();
+                under_way.spawn(async move {
+                    let asked = ask(&server, &path, ends).await;
+                    (path, asked)
+                });
             }
             match under_way.join_next().await {
                 None => return Ok(asked),
@@ -206,16 +209,13 @@ impl Answer {
 
 /// Asks for a mount until `ends`, and hangs up over the answer's body. `HEAD` would be cheaper, but
 /// there are servers that refuse it.
-async fn ask(client: &Client, url: &str, ends: Instant) -> Asked {
-    let time = ends.saturating_duration_since(Instant::now());
-    let request =
-        client.get(url).timeout(time).header("Connection", "close").header(RANGE, "bytes=0-0");
-    let answer = fetch::ask(request).await.map_err(|error| Failure::of(&error, url))?;
-    if fetch::head_size(&answer) > MAX_HEAD {
-        let why = format!("the head of {url} has more than {} KiB", MAX_HEAD / 1024);
-        return Err(Failure::odd(PollResult::TooLarge, why));
-    }
-    let server = answer.headers().get(SERVER);
+async fn ask(server: &Url, path: &str, ends: Instant) -> Asked {
+    let target = format!("{}{}", server.path().trim_end_matches('/'), address::in_url(path));
+    let question = Question::get(server, target).with(RANGE, "bytes=0-0");
+    let asked = timeout_at(ends, question.ask()).await;
+    let answer = asked.map_err(|_elapsed| Failure::late(server))?;
+    let answer = answer.map_err(|broken| Failure::of(&broken, &address::of_mount(server, path)))?;
+    let server = answer.header(SERVER);
     let is_icecast = server.is_some_and(|server| server.as_bytes().starts_with(b"Icecast"));
     Ok(Answer { status: answer.status(), is_icecast })
 }

@@ -13,12 +13,11 @@ mod network;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
@@ -27,7 +26,7 @@ use network::is_internal;
 
 /// Resolves through the system, within bounds.
 #[derive(Clone)]
-pub(super) struct Resolver {
+struct Resolver {
     names: Arc<Mutex<HashMap<String, Known>>>,
     questions: Arc<Semaphore>,
     ask: Ask,
@@ -82,16 +81,6 @@ const QUESTIONS: usize = 256;
 /// Addresses of one name that are tried, since they share the time to connect.
 const MOST_ADDRESSES: usize = 4;
 
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let resolver = self.clone();
-        Box::pin(async move {
-            let addresses = resolver.addresses(name.as_str()).await?;
-            Ok(Box::new(addresses.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
-        })
-    }
-}
-
 static SHARED: LazyLock<Resolver> = LazyLock::new(|| {
     Resolver::new(Arc::new(|name| {
         Box::pin(async move {
@@ -101,17 +90,17 @@ static SHARED: LazyLock<Resolver> = LazyLock::new(|| {
     }))
 });
 
+/// The addresses of a name, by the one resolver that all looks share.
+pub(super) async fn addresses(name: &str) -> io::Result<Vec<IpAddr>> {
+    SHARED.addresses(name).await
+}
+
 /// What is odd about the addresses of `host`, for people.
 pub(super) fn remark(host: &str) -> Option<String> {
     SHARED.remark(host)
 }
 
 impl Resolver {
-    /// The one that all looks share.
-    pub(super) fn shared() -> Self {
-        SHARED.clone()
-    }
-
     fn new(ask: Ask) -> Self {
         Self { names: Arc::default(), questions: Arc::new(Semaphore::new(QUESTIONS)), ask }
     }

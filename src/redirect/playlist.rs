@@ -10,7 +10,6 @@ mod format;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use http::request::Parts;
 use serde::Serialize;
 
 use crate::fleet::address::{in_url, of_mount};
@@ -20,7 +19,7 @@ use crate::slots::Moment;
 use crate::state::Snapshot;
 
 use super::reply::{Document, Reply};
-use super::request::{Ask, host};
+use super::request::Ask;
 use super::with_query;
 
 pub(super) use format::Format;
@@ -61,20 +60,19 @@ struct Relay<'a> {
     free: Option<u64>,
 }
 
-/// The list of `stream`'s relays for the player that sent this head, in this format.
+/// The list of `stream`'s relays for the player that asks so, in this format.
 ///
 /// A stream that nobody can play at the moment is still worth a list: the player tries the
 /// balancer, now or later. Only where its URL is unknown as well, it is a refusal.
 pub(super) fn reply(
     snapshot: &Snapshot,
     stream: StreamId,
-    head: &Parts,
     ask: &Ask<'_>,
     now: Moment,
     format: Format,
 ) -> Reply {
     let path = snapshot.fleet.streams.get(stream).map_or("", |stream| &stream.path);
-    let own = own_url(&snapshot.fleet, path, head, ask.client.https);
+    let own = own_url(&snapshot.fleet, path, ask);
     let url = own.map(|own| written(&own, ask.query));
     let (relays, refusal) = match ranked(snapshot, stream, ask.client, now) {
         Decision::Mount(offers) => (relays(&offers, ask), None),
@@ -122,12 +120,12 @@ fn paths(fleet: &Fleet) -> String {
 
 /// Where the stream at `path` is played by way of the balancer: as configured, or else at the host
 /// that was asked. Nobody may have said.
-fn own_url(fleet: &Fleet, path: &str, head: &Parts, https: bool) -> Option<HeaderValue> {
+fn own_url(fleet: &Fleet, path: &str, ask: &Ask<'_>) -> Option<HeaderValue> {
     let url = if let Some(url) = &fleet.public_url {
         of_mount(url, path)
     } else {
-        let scheme = if https { "https" } else { "http" };
-        format!("{scheme}://{}{}", host(head)?, in_url(path))
+        let scheme = if ask.client.https { "https" } else { "http" };
+        format!("{scheme}://{}{}", ask.host?, in_url(path))
     };
     url.try_into().ok()
 }

@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{Method, Version};
 
 use crate::player::Client;
+use crate::server::{Kind, Plain};
 
 use super::reply::Reply;
 
@@ -25,11 +26,20 @@ pub(super) struct Ask<'a> {
     pub(super) client: Client,
     /// What it says the player's program is.
     pub(super) agent: &'a [u8],
+    /// Whether it is for the stream and its slot; who only wants to know takes none.
+    pub(super) takes: bool,
+    /// Whether a list as JSON would be liked better.
+    pub(super) prefers_json: bool,
+    /// The host that was asked, if it was said.
+    pub(super) host: Option<&'a str>,
 }
 
 /// The longest query string that is passed on, in bytes: consent strings of advertisers run to
 /// more than 1 KiB, listener tokens are shorter.
 const MAX_QUERY: usize = 8 * 1024;
+
+/// What the name of a host may be made of.
+static OF_A_NAME: Kind = Kind::of(b"!$%&'()*+-.;=_~");
 
 /// The longest path that is looked up, in bytes.
 const MAX_PATH: usize = 4 * 1024;
@@ -39,7 +49,8 @@ pub(super) fn check(head: &Parts) -> Result<Ask<'_>, Reply> {
     if head.method == Method::CONNECT {
         return Err(Reply::BadMethod);
     }
-    check_host(&head.headers, head.version)?;
+    let hosts = head.headers.get_all(HOST).iter().map(HeaderValue::as_bytes);
+    check_host(hosts, head.version == Version::HTTP_10)?;
     if ![Method::GET, Method::HEAD, Method::OPTIONS].contains(&head.method) {
         return Err(Reply::BadMethod);
     }
@@ -51,32 +62,64 @@ pub(super) fn check(head: &Parts) -> Result<Ask<'_>, Reply> {
     if head.method == Method::OPTIONS {
         return Err(Reply::Preflight);
     }
-    let path = head.uri.path();
+    let (path, query) = target(head.uri.path(), head.uri.query())?;
+    let agent = head.headers.get(USER_AGENT).map_or(&[][..], HeaderValue::as_bytes);
+    Ok(Ask {
+        path,
+        query,
+        client: Client::ANY.with_agent(agent),
+        agent,
+        takes: head.method == Method::GET,
+        prefers_json: prefers_json(&head.headers),
+        host: host(head),
+    })
+}
+
+/// What a plain request asks for; `None` if it is one that has to be told what is wrong with it.
+pub(super) fn check_plain<'a>(request: &Plain<'a>) -> Option<Ask<'a>> {
+    check_host(request.host.into_iter(), request.is_old).ok()?;
+    // What stands for itself in a URL is printable.
+    let (path, query) = bounded(request.path, request.query).ok()?;
+    let agent = request.agent;
+    let takes = !request.is_head;
+    // Both are for lists, and who asks for one is sent to the other door.
+    let (prefers_json, host) = (false, None);
+    Some(Ask {
+        path,
+        query,
+        client: Client::ANY.with_agent(agent),
+        agent,
+        takes,
+        prefers_json,
+        host,
+    })
+}
+
+/// The path and the query of a target that may be looked up and passed on.
+fn target<'a>(path: &'a str, query: Option<&'a str>) -> Result<(&'a str, Option<&'a str>), Reply> {
     if !path.starts_with('/') {
         return Err(Reply::Bad("the request's target must be a path"));
     }
-    // An empty query is no query: "/x?" and "/x" are the same to a relay.
-    let query = head.uri.query().filter(|query| !query.is_empty());
-    if path.len() > MAX_PATH || query.is_some_and(|query| query.len() > MAX_QUERY) {
-        return Err(Reply::TooLong);
-    }
+    let (path, query) = bounded(path, query)?;
     if !is_printable(path) || !query.is_none_or(is_printable) {
         return Err(Reply::Bad("the request's target must be printable ASCII; percent-encode it"));
     }
-    let agent = head.headers.get(USER_AGENT).map_or(&[][..], HeaderValue::as_bytes);
-    Ok(Ask { path, query, client: client(agent), agent })
+    Ok((path, query))
 }
 
-/// VLC and xine connect to the relay a second time while it still counts the first connection, and
-/// fail on a relay that has but one slot for them.
-fn client(agent: &[u8]) -> Client {
-    let twice = [&b"VLC/"[..], b"xine/"].into_iter().any(|name| agent.starts_with(name));
-    Client { connections: if twice { 2 } else { 1 }, ..Client::ANY }
+/// The same, as far as it is not too long.
+fn bounded<'a>(path: &'a str, query: Option<&'a str>) -> Result<(&'a str, Option<&'a str>), Reply> {
+    // An empty query is no query: "/x?" and "/x" are the same to a relay.
+    let query = query.filter(|query| !query.is_empty());
+    if path.len() > MAX_PATH || query.is_some_and(|query| query.len() > MAX_QUERY) {
+        return Err(Reply::TooLong);
+    }
+    Ok((path, query))
 }
 
 /// The host that was asked, with the port if that was said; `None` if it was not said. Only for the
 /// body of an answer: a header made of it would send others to where somebody wants them.
-pub(super) fn host(head: &Parts) -> Option<&str> {
+fn host(head: &Parts) -> Option<&str> {
     let told = match head.uri.authority() {
         // RFC 9112 has an absolute target outweigh the Host header.
         Some(authority) => authority.as_str(),
@@ -86,7 +129,7 @@ pub(super) fn host(head: &Parts) -> Option<&str> {
 }
 
 /// Whether JSON is named in `Accept`, and nothing else is wanted more.
-pub(super) fn prefers_json(headers: &HeaderMap) -> bool {
+fn prefers_json(headers: &HeaderMap) -> bool {
     let (mut json, mut others) = (0.0, 0.0_f32);
     let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
     for range in lines.flat_map(|line| line.split(',')) {
@@ -117,13 +160,12 @@ pub(super) fn has_body(headers: &HeaderMap) -> bool {
 }
 
 /// Old players speak HTTP/1.0 and send no Host; for everybody else it is required, once.
-fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Reply> {
-    let mut hosts = headers.get_all(HOST).iter();
+fn check_host<'a>(mut hosts: impl Iterator<Item = &'a [u8]>, is_old: bool) -> Result<(), Reply> {
     match (hosts.next(), hosts.next()) {
-        (None, _) if version == Version::HTTP_10 => Ok(()),
+        (None, _) if is_old => Ok(()),
         (None, _) => Err(Reply::Bad("HTTP/1.1 requires a Host header")),
         (Some(_), Some(_)) => Err(Reply::Bad("more than one Host header")),
-        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
+        (Some(host), None) if is_host(host) => Ok(()),
         (Some(_), None) => Err(Reply::Bad("the Host header is not a host")),
     }
 }
@@ -131,7 +173,6 @@ fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Reply> {
 /// A name or an address, perhaps with a port. A list, which a proxy may make of two Host lines, is
 /// none.
 fn is_host(host: &[u8]) -> bool {
-    let of_a_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte);
     let of_an_address = |byte: &u8| byte.is_ascii_hexdigit() || b":.%".contains(byte);
     let end_at = |text: &[u8], end: u8| text.iter().position(|byte| *byte == end);
     let (host_is_good, port) = if let [b'[', rest @ ..] = host {
@@ -139,8 +180,9 @@ fn is_host(host: &[u8]) -> bool {
         let closed = port.strip_prefix(b"]");
         (closed.is_some() && address.iter().all(of_an_address), closed.unwrap_or_default())
     } else {
-        let (name, port) = host.split_at(end_at(host, b':').unwrap_or(host.len()));
-        (!name.is_empty() && name.iter().all(of_a_name), port)
+        let end = host.iter().position(|byte| !OF_A_NAME.has(*byte)).unwrap_or(host.len());
+        let (name, port) = host.split_at(end);
+        (!name.is_empty(), port)
     };
     let port_is_good = match port {
         [] => true,

@@ -7,7 +7,7 @@ use crate::slots::{Account, Health, Moment, Presence};
 use crate::state::{MountView, Snapshot};
 
 use super::preference::{Preference, preference};
-use super::{Candidate, Proof, Rank, Reason, Trust, Verdict, affinity};
+use super::{Candidate, Doubt, Proof, Rank, Reason, Trust, Verdict, affinity};
 
 /// Says whether one mount could take a listener now, whatever becomes of the others; `when_full` is
 /// that of the stream that was asked for.
@@ -33,12 +33,17 @@ pub(super) fn judge(
     if mount.slots.presence() == Presence::Absent {
         return Verdict::Passed(Reason::Absent);
     }
-    let trust = match trust(snapshot, mount, now) {
-        Ok(trust) => trust,
+    let health = mount.server_slots.health();
+    let (trust, doubt) = match trust(snapshot, mount, health, now) {
+        Ok(known) => known,
         Err(reason) => return Verdict::Passed(reason),
     };
 
-    let allowance = mount.server_slots.health().allowance(now, poll.slow_start);
+    if is_beyond_knowing(snapshot, mount, now) {
+        return Verdict::Passed(Reason::Unshared);
+    }
+
+    let allowance = health.allowance(now, poll.slow_start);
     let mut standing = Standing { allowance, ..Standing::default() };
     standing.weigh(&mount.slots.seats, 1);
     standing.weigh(&mount.server_slots.seats, 1);
@@ -52,10 +57,13 @@ pub(super) fn judge(
     if server.is_guess() && !server.trickle.allows(mount.room(), now) {
         return Verdict::Passed(Reason::Guessed);
     }
-    let hold_back = standing.had_its_fill || mount.slots.stands_still();
-    let trust = if hold_back { trust.max(Trust::Doubtful) } else { trust };
+    let (trust, doubt) = match trust {
+        Trust::Sure if mount.slots.stands_still() => (Trust::Doubtful, Some(Doubt::StandsStill)),
+        Trust::Sure if standing.had_its_fill => (Trust::Doubtful, Some(Doubt::HadItsFill)),
+        _ => (trust, doubt),
+    };
     let in_doubt = trust != Trust::Sure || mount.server_slots.misses_arrivals();
-    let doubt = if in_doubt { 0.5 } else { 1.0 };
+    let certainty = if in_doubt { 0.5 } else { 1.0 };
     Verdict::Candidate(Candidate {
         at,
         rank: Rank {
@@ -69,12 +77,26 @@ pub(super) fn judge(
             came_from: client.came_from == Some(mount.config.server)
                 && (in_doubt || !affinity::is_wanted(snapshot)),
         },
-        weight: f64::from(mount.config.weight) * allowance * doubt,
+        weight: f64::from(mount.config.weight) * allowance * certainty,
         load: mount.slots.seats.load(),
         free: standing.free,
         share: standing.share,
         had_its_share: false,
+        doubt,
     })
+}
+
+/// Whether other replicas may have given away by now what a share was drawn from. They count on our
+/// going by no look that is older than `stale_after`, and on our keeping nothing they lent us for longer
+/// than agreed (which we only do if this program could not run for a while). Where nothing is limited, nothing is shared; but
+/// before the first look has ended, nobody knows that.
+fn is_beyond_knowing(snapshot: &Snapshot, mount: &MountView<'_>, now: Moment) -> bool {
+    let server = mount.server_slots;
+    let is_stale = || {
+        server.is_stale(now, snapshot.fleet.poll.stale_after)
+            && (mount.room().is_some() || !server.was_asked())
+    };
+    snapshot.fleet.replicas > 1 && (mount.is_overdue(now) || is_stale())
 }
 
 /// Whether a full mount can be given listeners beyond its limit: not where the last look failed,
@@ -91,23 +113,32 @@ fn proof(mount: &MountView<'_>) -> Proof {
     }
 }
 
-fn trust(snapshot: &Snapshot, mount: &MountView<'_>, now: Moment) -> Result<Trust, Reason> {
+/// How much is known, and what is in doubt.
+fn trust(
+    snapshot: &Snapshot,
+    mount: &MountView<'_>,
+    health: Health,
+    now: Moment,
+) -> Result<(Trust, Option<Doubt>), Reason> {
     let stale = mount.server_slots.is_stale(now, snapshot.fleet.poll.stale_after);
     let unseen = mount.server_slots.last_good().is_none();
-    let guess = match snapshot.fleet.balance.panic {
-        Panic::Open => Ok(Trust::Guess),
+    let guess = |doubt| match snapshot.fleet.balance.panic {
+        Panic::Open => Ok((Trust::Guess, Some(doubt))),
         Panic::Closed => Err(Reason::Down),
     };
-    match mount.server_slots.health() {
+    let doubtful = |doubt| Ok((Trust::Doubtful, Some(doubt)));
+    match health {
         Health::Doubtful { hard: true, .. } | Health::Down { hard: true, .. } => {
             Err(Reason::Refusing)
         }
-        Health::Unknown | Health::Down { hard: false, .. } => guess,
+        Health::Down { hard: false, .. } => guess(Doubt::Down),
+        Health::Unknown => guess(Doubt::Unseen),
         // A mount that a reload has just added to a relay that is well: the next look tells.
-        _ if unseen || mount.slots.presence() == Presence::Unknown => guess,
-        Health::Doubtful { hard: false, .. } | Health::Probation { .. } => Ok(Trust::Doubtful),
-        Health::Up | Health::Recovering { .. } if stale => Ok(Trust::Doubtful),
-        Health::Up | Health::Recovering { .. } => Ok(Trust::Sure),
+        _ if unseen || mount.slots.presence() == Presence::Unknown => guess(Doubt::Unseen),
+        Health::Doubtful { hard: false, .. } => doubtful(Doubt::Failed),
+        Health::Probation { .. } => doubtful(Doubt::Probation),
+        Health::Up | Health::Recovering { .. } if stale => doubtful(Doubt::Stale),
+        Health::Up | Health::Recovering { .. } => Ok((Trust::Sure, None)),
     }
 }
 

@@ -24,6 +24,17 @@ pub enum Preference {
     Other,
 }
 
+impl Preference {
+    /// Its name for programs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Preferred => "preferred",
+            Self::Neutral => "neutral",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// Beyond this share of its slots a preferred server is compared with the others.
 const PLENTY: f64 = 0.75;
 
@@ -33,9 +44,6 @@ const AHEAD: f64 = 2.0;
 
 /// So few listeners flood nobody, whatever others have.
 const FEW: u64 = 10;
-
-/// Shares that differ by less are the same.
-const ROUNDING: f64 = 1e-9;
 
 /// What `server` thinks of `client`; of nobody in particular it thinks nothing.
 pub(super) fn preference(server: &Server, client: Client) -> Result<Preference, Reason> {
@@ -153,7 +161,7 @@ impl Others {
     /// Whether `preferred` has had its fair share.
     fn should_help(&self, preferred: &Candidate) -> bool {
         match preferred.share {
-            Some(share) => share >= PLENTY && share * self.shares.1 > self.shares.0 + ROUNDING,
+            Some(share) => share >= PLENTY && clearly_more(share * self.shares.1, self.shares.0),
             None => {
                 preferred.load > FEW
                     && preferred.load as f64 * self.weight
@@ -161,6 +169,11 @@ impl Others {
             }
         }
     }
+}
+
+/// Whether one share is larger than another by more than rounding makes it.
+fn clearly_more(one: f64, other: f64) -> bool {
+    one - other > 1e-9
 }
 
 #[cfg(test)]

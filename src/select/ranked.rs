@@ -51,13 +51,23 @@ fn ranked_here(
     if offers.is_empty() {
         return Err(refusal.unwrap_or(Refusal::Unreachable));
     }
-    let measure = Measure::of(snapshot, stream, client, &offers);
+    sort(snapshot, stream, client, &mut offers);
+    Ok(offers)
+}
+
+/// Puts the best first.
+pub(super) fn sort(
+    snapshot: &Snapshot,
+    stream: StreamId,
+    client: Client,
+    offers: &mut [Offer<'_>],
+) {
+    let measure = Measure::of(snapshot, stream, client, offers);
     offers.sort_by(|one, other| {
         let by_policy =
             || measure.burden(&one.standing).total_cmp(&measure.burden(&other.standing));
         one.standing.rank.cmp(&other.standing.rank).then_with(by_policy)
     });
-    Ok(offers)
 }
 
 /// What a policy goes by. It is the same for all mounts, or their order would go in circles.

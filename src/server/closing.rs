@@ -6,9 +6,9 @@
 //! are waited for.
 
 use std::io;
+use std::net::TcpListener;
 
 use socket2::{SockFilter, SockRef};
-use tokio::net::TcpListener;
 
 /// Has the kernel drop every SYN to this port, and nothing else: who has begun to connect can go
 /// on. A player whose SYN is dropped sends it again after a second, to whom the port belongs then.
@@ -41,21 +41,21 @@ mod tests {
 
     const MOMENT: Duration = Duration::from_millis(300);
 
-    async fn listener(address: &str) -> (TcpListener, SocketAddr) {
-        let listener = TcpListener::bind(address).await.unwrap();
+    fn listener(address: &str) -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         (listener, address)
     }
 
-    #[tokio::test]
-    async fn newcomers_wait_and_those_who_are_connected_do_not() {
+    #[test]
+    fn newcomers_wait_and_those_who_are_connected_do_not() {
         for address in ["127.0.0.1:0", "[::1]:0"] {
-            let (listener, address) = listener(address).await;
+            let (listener, address) = listener(address);
             let early = TcpStream::connect_timeout(&address, MOMENT).unwrap();
             ignore_newcomers(&listener).unwrap();
             let late = TcpStream::connect_timeout(&address, MOMENT).unwrap_err();
             assert_eq!(late.kind(), io::ErrorKind::TimedOut);
-            let (_socket, peer) = listener.accept().await.unwrap();
+            let (_socket, peer) = listener.accept().unwrap();
             assert_eq!(peer, early.local_addr().unwrap());
             drop(listener);
             let later = TcpStream::connect_timeout(&address, MOMENT).unwrap_err();

@@ -73,13 +73,14 @@ enum Peer {
 }
 
 impl<'a, S> Wire<'a, S> {
-    pub(super) fn new(stream: S, talk: &'a Talk, patience: Duration) -> Self {
+    /// A stream of which this much was read already.
+    pub(super) fn new(stream: S, held: Vec<u8>, talk: &'a Talk, patience: Duration) -> Self {
         Self {
             stream,
             talk,
             patience,
             head: Head::default(),
-            held: Vec::new(),
+            held,
             read: 0,
             whole: 0,
             turn: Turn::Peer,

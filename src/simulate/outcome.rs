@@ -9,7 +9,8 @@ use crate::player::Refusal;
 use crate::slots::Moment;
 
 use super::AFTERWARDS;
-use super::plan::{Plan, Start};
+use super::plan::{Event, Plan, Start};
+use super::series::Series;
 
 /// What came of a play.
 #[derive(Debug, Clone, Serialize)]
@@ -22,10 +23,16 @@ pub struct Outcome {
     pub first_refusal: Option<String>,
     /// Those who still waited for a slot when the play ended.
     pub waiting_at_the_end: u64,
+    /// Those who were not served, over time; for the picture.
     #[serde(skip)]
-    start: Start,
+    pub(super) unserved_over_time: Series,
+    /// What happened to relays; for the picture.
     #[serde(skip)]
-    length: Moment,
+    pub(super) events: Vec<Event>,
+    #[serde(skip)]
+    pub(super) start: Start,
+    #[serde(skip)]
+    pub(super) length: Moment,
 }
 
 /// What came to a relay.
@@ -70,14 +77,6 @@ pub struct StreamOutcome {
     pub lost: u64,
 }
 
-/// The largest of a number in each of some equal parts of the time.
-#[derive(Debug, Clone, Serialize)]
-#[serde(transparent)]
-pub struct Series(Vec<u64>);
-
-/// As many as stand beside a name in a terminal.
-const PARTS: usize = 40;
-
 impl Outcome {
     pub(super) fn of(fleet: &Fleet, plan: &Plan) -> Self {
         let start = plan.start.show(Moment::ZERO);
@@ -86,7 +85,7 @@ impl Outcome {
             limit: server.max_listeners,
             peak: 0,
             peak_at: start.clone(),
-            load: Series(vec![0; PARTS]),
+            load: Series::default(),
             refused: 0,
             found_dead: 0,
             thrown_out: 0,
@@ -100,6 +99,8 @@ impl Outcome {
             streams: fleet.streams.iter().map(|it| stream(it)).collect(),
             first_refusal: None,
             waiting_at_the_end: 0,
+            unserved_over_time: Series::default(),
+            events: plan.events.clone(),
             start: plan.start,
             length: plan.end() + AFTERWARDS,
         };
@@ -135,6 +136,7 @@ impl Outcome {
     pub(super) fn refused(&mut self, stream: StreamId, refusal: Refusal, now: Moment) {
         let start = self.start;
         self.first_refusal.get_or_insert_with(|| start.show(now));
+        self.unserved_over_time.count(self.share(now));
         self.count(stream, |stream| match refusal {
             Refusal::Full => &mut stream.full,
             Refusal::Offline => &mut stream.offline,
@@ -144,14 +146,16 @@ impl Outcome {
         });
     }
 
-    pub(super) fn refused_by_relay(&mut self, stream: StreamId, server: ServerId) {
+    pub(super) fn refused_by_relay(&mut self, stream: StreamId, server: ServerId, now: Moment) {
+        self.unserved_over_time.count(self.share(now));
         self.count(stream, |stream| &mut stream.lost);
         if let Some(server) = self.servers.get_mut(server) {
             server.refused += 1;
         }
     }
 
-    pub(super) fn lost(&mut self, stream: StreamId, server: ServerId) {
+    pub(super) fn lost(&mut self, stream: StreamId, server: ServerId, now: Moment) {
+        self.unserved_over_time.count(self.share(now));
         self.count(stream, |stream| &mut stream.lost);
         if let Some(server) = self.servers.get_mut(server) {
             server.found_dead += 1;
@@ -165,51 +169,24 @@ impl Outcome {
     }
 
     pub(super) fn load(&mut self, server: ServerId, listeners: u64, now: Moment) {
-        let (start, part) = (self.start, part(now, self.length));
+        let (start, share) = (self.start, self.share(now));
         let Some(server) = self.servers.get_mut(server) else { return };
-        server.load.reach(part, listeners);
+        server.load.reach(share, listeners);
         if listeners > server.peak {
             server.peak = listeners;
             server.peak_at = start.show(now);
         }
     }
 
+    /// How much of the time is over.
+    pub(super) fn share(&self, now: Moment) -> f64 {
+        now.as_secs_f64() / self.length.as_secs_f64().max(1e-9)
+    }
+
     fn count(&mut self, stream: StreamId, of: impl FnOnce(&mut StreamOutcome) -> &mut u64) {
         if let Some(stream) = self.streams.get_mut(stream) {
             *of(stream) += 1;
         }
-    }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a share of a small number"
-)]
-fn part(now: Moment, length: Moment) -> usize {
-    let share = now.as_secs_f64() / length.as_secs_f64().max(1e-9);
-    ((share * PARTS as f64) as usize).min(PARTS - 1)
-}
-
-impl Series {
-    /// The number was so large in this part, and is so large until told otherwise.
-    fn reach(&mut self, part: usize, value: u64) {
-        if let Some(known) = self.0.get_mut(part) {
-            *known = (*known).max(value);
-        }
-        for later in self.0.iter_mut().skip(part + 1) {
-            *later = value;
-        }
-    }
-
-    /// As a line of blocks, of which the highest stands for `most`.
-    fn blocks(&self, most: u64) -> String {
-        const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-        let block = |value: &u64| {
-            let step = value.saturating_mul(8).div_ceil(most.max(1)).min(8);
-            usize::try_from(step).ok().and_then(|step| BLOCKS.get(step)).copied().unwrap_or('█')
-        };
-        self.0.iter().map(block).collect()
     }
 }
 

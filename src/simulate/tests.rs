@@ -159,3 +159,73 @@ fn a_plan_that_cannot_be_played_says_why() {
         assert!(told.to_string().contains(why), "{written}: {told}");
     }
 }
+
+fn drawn() -> (Outcome, String) {
+    let yaml = "\
+servers:
+  '<wild> & \"wide\"': {url: 'http://vienna.example:8000', max_listeners: 100}
+  berlin: http://berlin.example:8000
+streams:
+  /saal1.ogv:
+";
+    let (fleet, mut plan) = crowd(&yaml.replace("berlin.example:8000", "berlin.example"), 300, 60);
+    plan.events.push(event(&fleet, EventKind::Drain, "berlin@10s"));
+    plan.events.push(event(&fleet, EventKind::Kill, "<wild> & \"wide\"@50s"));
+    let outcome = play(fleet, &plan);
+    let picture = Picture(&outcome).to_string();
+    (outcome, picture)
+}
+
+#[test]
+fn a_picture_is_whole_says_what_it_shows_and_needs_nothing_else() {
+    let (outcome, picture) = drawn();
+    let mut reader = quick_xml::Reader::from_str(&picture);
+    loop {
+        match reader.read_event().expect("XML") {
+            quick_xml::events::Event::Eof => break,
+            quick_xml::events::Event::Text(text) => drop(text.into_owned()),
+            _ => {}
+        }
+    }
+    let desc = picture.split("<desc id=\"desc\">").nth(1).expect("a description");
+    let desc = desc.split("</desc>").next().expect("its end");
+    let peak = format!("berlin: at most {} at ", outcome.servers[1].peak);
+    assert!(desc.contains(&peak), "{desc}");
+    assert!(desc.contains(&format!("{} were not served", outcome.unserved())), "{desc}");
+    assert!(desc.contains("berlin drained at 10s."), "{desc}");
+    assert!(desc.contains("&lt;wild&gt; &amp; &quot;wide&quot; died at 50s."), "{desc}");
+    assert!(picture.contains("aria-labelledby=\"title desc\"") && picture.contains("dark"));
+    let elsewhere = picture.replace("http://www.w3.org/2000/svg", "");
+    assert!(!elsewhere.contains("://") && !elsewhere.contains("url("), "{elsewhere}");
+}
+
+#[test]
+fn a_picture_marks_what_happened_and_when_nobody_was_served() {
+    let (outcome, picture) = drawn();
+    let marks = |class: &str| picture.matches(&format!("<path class=\"{class}\" d=\"M")).count();
+    // One of each is in the legend.
+    assert_eq!((marks("drain"), marks("kill"), marks("load")), (2, 2, 3));
+    assert_eq!(marks("limit"), 2, "berlin has none");
+    assert!(marks("unserved") > 2, "{picture}");
+    assert_eq!(outcome.unserved_over_time.parts().sum::<u64>(), outcome.unserved());
+
+    let (fleet, plan) = crowd(TWO, 50, 10);
+    let outcome = play(fleet, &plan);
+    let calm = Picture(&outcome).to_string();
+    assert!(calm.contains("50 asked, 50 played, nobody was refused"), "{calm}");
+    assert!(!calm.contains("class=\"unserved\""), "{calm}");
+}
+
+#[test]
+fn the_same_play_is_drawn_the_same() {
+    assert_eq!(drawn().1, drawn().1);
+}
+
+#[test]
+fn who_watches_a_play_sees_it_go_on_to_the_end() {
+    let (fleet, plan) = crowd(TWO, 20_000, 600);
+    let mut seen = Vec::new();
+    play_watched(fleet, &plan, &mut |share| seen.push(share));
+    assert!(seen.len() >= 4 && seen.is_sorted(), "{seen:?}");
+    assert!(seen.iter().all(|share| (0.0..=1.0).contains(share)));
+}

@@ -10,8 +10,13 @@
 //! the `ceiling`. It is reserved, seen and expires like any other; until enough of what is in use
 //! has gone, no other claim succeeds.
 //!
+//! Where other replicas give away from the same relay, the ceiling is also bounded by our share
+//! ([`Share`]), which replicas may lend one another (`lending`).
+//!
 //! A look may lower the ceiling between a claim's load and its swap. That claim is then as if it
 //! had been made just before the look, under the older ceiling, which was safe as well.
+
+mod lending;
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;
@@ -20,8 +25,9 @@ use std::time::Duration;
 
 use crate::fleet::Headroom;
 
-use super::Moment;
+use super::share::{Found, Share, Sharing};
 use super::sync::{AtomicBool, AtomicI64, AtomicU64, Mutex, MutexGuard};
+use super::{Moment, NEVER, millis};
 
 /// Units of one kind (listeners, bits per second) and how many more may be promised.
 #[derive(Debug)]
@@ -38,7 +44,11 @@ pub struct Account {
     room: AtomicU64,
     /// Whether its relay refuses everybody; until the next good look.
     shut: AtomicBool,
-    /// What only looks and reloads need.
+    /// When the first of what others have lent us ends, in milliseconds; [`NEVER`] if nothing does.
+    ends: AtomicU64,
+    /// Units promised to listeners when somebody asked last how many more there are.
+    noticed: AtomicU64,
+    /// What only looks, loans and reloads need.
     book: Mutex<Book>,
 }
 
@@ -49,6 +59,27 @@ pub struct Terms {
     pub max: Option<u64>,
     /// What stays free.
     pub headroom: Headroom,
+    /// Who else gives away what is free.
+    pub sharing: Sharing,
+}
+
+/// What an account goes by at one moment, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sheet {
+    /// The limit that the configuration has for it.
+    pub configured: Option<u64>,
+    /// The limit that the relay reported last.
+    pub reported: Option<u64>,
+    /// What of the smaller of both stays free; 0 where there is none.
+    pub headroom: u64,
+    /// Units in use as far as anybody told; `None`: nobody did.
+    pub told: Option<u64>,
+    /// Units promised that no look can have seen yet.
+    pub reserved: u64,
+    /// Units that may still be promised; `None`: unlimited.
+    pub free: Option<u64>,
+    /// Whether its relay refuses everybody.
+    pub shut: bool,
 }
 
 #[derive(Debug)]
@@ -70,6 +101,10 @@ struct Book {
     shut: bool,
     /// How many units were committed at past moments, oldest first.
     marks: VecDeque<(Moment, u64)>,
+    /// Whether there was a good look.
+    looked: bool,
+    /// What of it is ours to give away; meaningless where nothing is shared.
+    share: Share,
 }
 
 const UNLIMITED: u64 = u64::MAX;
@@ -90,6 +125,8 @@ impl Account {
             credit: 0,
             shut: false,
             marks: VecDeque::new(),
+            looked: false,
+            share: Share::default(),
         };
         let account = Self {
             claimed: AtomicU64::new(0),
@@ -98,6 +135,8 @@ impl Account {
             offset: AtomicI64::new(0),
             room: AtomicU64::new(0),
             shut: AtomicBool::new(false),
+            ends: AtomicU64::new(NEVER),
+            noticed: AtomicU64::new(0),
             book: Mutex::new(book),
         };
         account.balance(&account.book());
@@ -134,8 +173,9 @@ impl Account {
 
     /// Remembers how much was promised up to now.
     pub(super) fn mark(&self, now: Moment) {
-        let committed = self.committed.load(Acquire);
         let mut book = self.book();
+        let committed = self.committed.load(Acquire);
+        book.share.mark(committed);
         if book.marks.len() >= MAX_MARKS {
             // Dropping every second one keeps the span and makes expiry later, never earlier.
             let mut keep = false;
@@ -187,6 +227,8 @@ impl Account {
         book.heard = None;
         book.reported = reported;
         book.shut = false;
+        book.looked = true;
+        book.share_what_is_free(began, settle);
         self.balance(&book);
         early
     }
@@ -206,7 +248,15 @@ impl Account {
     /// Takes over what a new configuration says, keeping everything seen and promised.
     pub fn adopt(&self, terms: Terms) {
         let mut book = self.book();
+        let was_shared_by = book.terms.sharing.replicas;
         book.terms = terms;
+        if book.looked && was_shared_by != terms.sharing.replicas {
+            // The next look draws it properly, but until then somebody may ask.
+            let promised = self.committed.load(Acquire);
+            let reserved = self.claimed.load(Acquire).saturating_sub(book.base);
+            let free = book.free().unwrap_or_default();
+            book.share.begin(terms.sharing, promised, free, reserved);
+        }
         self.balance(&book);
     }
 
@@ -256,22 +306,38 @@ impl Account {
         self.claimed.load(Acquire).saturating_sub(self.book().base)
     }
 
+    /// All that it goes by.
+    pub fn sheet(&self) -> Sheet {
+        let book = self.book();
+        Sheet {
+            configured: book.terms.max,
+            reported: book.reported,
+            headroom: book.limit().map_or(0, |limit| book.terms.headroom.of(limit).min(limit)),
+            told: book.heard.or(book.counted.then_some(book.seen)),
+            reserved: self.claimed.load(Acquire).saturating_sub(book.base),
+            free: self.free(),
+            shut: book.shut,
+        }
+    }
+
     /// Works out what the request path reads from what the book says.
     fn balance(&self, book: &Book) {
-        let room = match book.limit() {
-            Some(limit) => limit.saturating_sub(book.terms.headroom.of(limit)),
-            None => UNLIMITED,
-        };
-        let ceiling = match room {
+        let room = book.room().unwrap_or(UNLIMITED);
+        let ceiling = match book.free() {
             _ if book.shut => 0,
-            UNLIMITED => UNLIMITED,
-            room => book.base.saturating_add(room.saturating_sub(book.seen)),
+            None => UNLIMITED,
+            Some(free) if book.terms.sharing.is_shared() => {
+                book.base.saturating_add(free).min(book.share.until())
+            }
+            Some(free) => book.base.saturating_add(free),
         };
         let seen = i64::try_from(book.seen).unwrap_or(i64::MAX);
         let base = i64::try_from(book.base).unwrap_or(i64::MAX);
         self.offset.store(seen.saturating_sub(base), Relaxed);
         self.room.store(room, Relaxed);
         self.shut.store(book.shut, Relaxed);
+        let ends = book.share.borrowed.ends();
+        self.ends.store(ends.map_or(NEVER, millis), Relaxed);
         self.ceiling.store(ceiling, Release);
     }
 
@@ -285,6 +351,26 @@ impl Book {
         match (self.terms.max, self.reported) {
             (Some(max), Some(reported)) => Some(max.min(reported)),
             (max, reported) => max.or(reported),
+        }
+    }
+
+    /// The limit less headroom; `None`: unlimited.
+    fn room(&self) -> Option<u64> {
+        let limit = self.limit()?;
+        Some(limit.saturating_sub(self.terms.headroom.of(limit)))
+    }
+
+    /// What is free according to the relay; `None`: unlimited.
+    fn free(&self) -> Option<u64> {
+        Some(self.room()?.saturating_sub(self.seen))
+    }
+
+    /// Draws our share anew after a look.
+    fn share_what_is_free(&mut self, began: Moment, settle: Duration) {
+        let sharing = self.terms.sharing;
+        if let (true, Some(free)) = (sharing.is_shared(), self.free()) {
+            let found = Found { began, free, counted: self.counted };
+            self.share.draw(sharing, &found, settle);
         }
     }
 }

@@ -182,6 +182,11 @@ impl Cell {
         *lock(&self.flaps) = Flaps::default();
     }
 
+    pub(super) fn probation_left(&self, now: Moment) -> Duration {
+        let Health::Probation { since } = self.load() else { return Duration::ZERO };
+        lock(&self.flaps).probation(now).saturating_sub(now.saturating_sub(since))
+    }
+
     /// Replaces the health by the one after `evidence`; returns both. Only a server's own look
     /// calls this, so there is nothing to race with.
     pub(super) fn advance(

@@ -20,13 +20,41 @@ impl Pace {
     /// Takes a turn; returns how long to wait for it, but never longer than `longest`: to send
     /// somebody too soon is better than to keep a reservation for nothing.
     pub fn turn(&self, per_second: u64, now: Moment, longest: Duration) -> Duration {
+        let line = Line::at(per_second, now, longest);
+        let turn = self.0.fetch_update(Relaxed, Relaxed, |turn| Some(line.behind(turn)));
+        line.wait(turn.unwrap_or(line.now))
+    }
+
+    /// How long whoever took a turn now would wait for it.
+    pub fn wait(&self, per_second: u64, now: Moment, longest: Duration) -> Duration {
+        Line::at(per_second, now, longest).wait(self.0.load(Relaxed))
+    }
+}
+
+/// The line of those who wait for their turn, at one moment; in nanoseconds.
+struct Line {
+    step: u64,
+    now: u64,
+    latest: u64,
+}
+
+impl Line {
+    fn at(per_second: u64, now: Moment, longest: Duration) -> Self {
         let step = 1_000_000_000 / per_second.max(1);
         let now = nanos(now);
         let latest = now.saturating_add(nanos(longest)).saturating_add(step * AT_ONCE);
-        let next = |turn: u64| turn.clamp(now, latest).saturating_add(step);
-        let turn = self.0.fetch_update(Relaxed, Relaxed, |turn| Some(next(turn)));
-        let turn = turn.unwrap_or(now).clamp(now, latest);
-        Duration::from_nanos((turn - now).saturating_sub(step * (AT_ONCE - 1)))
+        Self { step, now, latest }
+    }
+
+    /// The turn behind this one.
+    fn behind(&self, turn: u64) -> u64 {
+        turn.clamp(self.now, self.latest).saturating_add(self.step)
+    }
+
+    /// How long it is until this turn, less what the accept queue holds.
+    fn wait(&self, turn: u64) -> Duration {
+        let turn = turn.clamp(self.now, self.latest);
+        Duration::from_nanos((turn - self.now).saturating_sub(self.step * (AT_ONCE - 1)))
     }
 }
 
@@ -52,6 +80,16 @@ mod tests {
     #[test]
     fn a_crowd_is_drawn_out_into_a_line() {
         assert_eq!(waits(&Pace::default(), 8, Duration::from_secs(1))[5..], [10, 20, 30]);
+    }
+
+    #[test]
+    fn to_ask_how_long_one_would_wait_takes_no_turn() {
+        let (pace, now) = (Pace::default(), Duration::from_secs(1));
+        for _ in 0..20 {
+            let would_wait = pace.wait(100, now, LONGEST);
+            assert_eq!(pace.wait(100, now, LONGEST), would_wait);
+            assert_eq!(pace.turn(100, now, LONGEST), would_wait);
+        }
     }
 
     #[test]

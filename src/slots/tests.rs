@@ -1,5 +1,6 @@
 mod beyond;
 mod known;
+mod replicas;
 mod uncounted;
 mod world;
 
@@ -20,10 +21,10 @@ fn at(seconds: f64) -> Moment {
 }
 
 fn limited(max: u64) -> Terms {
-    Terms { max: Some(max), headroom: Headroom::Slots(0) }
+    Terms { max: Some(max), headroom: Headroom::Slots(0), sharing: Sharing::ALONE }
 }
 
-const UNLIMITED: Terms = Terms { max: None, headroom: Headroom::Slots(0) };
+const UNLIMITED: Terms = Terms { max: None, headroom: Headroom::Slots(0), sharing: Sharing::ALONE };
 
 /// A server with one mount, `/x`.
 struct Ledger {
@@ -266,11 +267,11 @@ fn more_listeners_than_the_limit_leave_nothing_free() {
 
 #[test]
 fn headroom_stays_free() {
-    let terms = Terms { max: Some(100), headroom: Headroom::Auto };
+    let terms = Terms { max: Some(100), headroom: Headroom::Auto, sharing: Sharing::ALONE };
     assert_eq!(Ledger::new(UNLIMITED, terms).reserve_all(), 98);
-    let terms = Terms { max: Some(10), headroom: Headroom::Auto };
+    let terms = Terms { max: Some(10), headroom: Headroom::Auto, sharing: Sharing::ALONE };
     assert_eq!(Ledger::new(UNLIMITED, terms).reserve_all(), 9);
-    let terms = Terms { max: Some(9), headroom: Headroom::Auto };
+    let terms = Terms { max: Some(9), headroom: Headroom::Auto, sharing: Sharing::ALONE };
     assert_eq!(Ledger::new(UNLIMITED, terms).reserve_all(), 9);
 }
 

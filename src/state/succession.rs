@@ -1,31 +1,36 @@
 //! How one snapshot follows another: what is made anew, and what is taken over from the one before.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use crate::counters::{Counter, Outcomes};
 use crate::fleet::patterns::{Find, Pattern};
 use crate::fleet::{Fleet, Headroom, Mount, Origin, Server, ServerId, Stream};
-use crate::slots::{MountSlots, ServerSlots, Terms, seats_terms};
+use crate::queue::Queue;
+use crate::slots::{LOANS_LAST, MountSlots, ServerSlots, Sharing, Terms, seats_terms};
 
-use super::{MountState, PlaceState, ServerState, SharedMount, Snapshot, StreamState};
+use super::{MountState, PlaceState, Sampling, ServerState, SharedMount, Snapshot, StreamState};
 
 /// What `fleet` means, with everything known of it that the snapshot `before` knew.
 pub(super) fn build(fleet: Fleet, digest: String, before: Option<&Snapshot>) -> Snapshot {
     let heritage = before.map(|before| Heritage::new(before, &fleet));
     let heritage = heritage.as_ref();
-    let servers =
-        fleet.servers.iter().enumerate().map(|(id, server)| server_state(id, server, heritage));
+    let sharing = sharing(&fleet);
+    let waiting = before.map(|before| Arc::clone(&before.waiting)).unwrap_or_default();
+    let servers = fleet.servers.iter().enumerate();
+    let servers = servers.map(|(id, server)| server_state(id, server, sharing, heritage));
     let mut servers: Vec<ServerState> = servers.collect();
     let mut streams: Vec<StreamState> = Vec::with_capacity(fleet.streams.len());
     for stream in &fleet.streams {
         // The entries of patterns come before the streams that were found under them.
         let pattern = fleet.pattern_of(stream);
         let entry = pattern.and_then(|pattern| Some((pattern, streams.get(pattern.stream)?)));
-        let state = stream_state(stream, entry, &fleet, &mut servers, heritage);
+        let state = stream_state(stream, entry, &fleet, &mut servers, heritage, &waiting);
         streams.push(state);
     }
-    Snapshot { fleet, digest, servers, streams, list: OnceLock::new() }
+    Snapshot { fleet, digest, servers, streams, waiting, list: OnceLock::new() }
 }
 
 /// The mounts that the servers of `fleet` have listed, as far as `before` knows them.
@@ -105,14 +110,18 @@ impl<'a> Heritage<'a> {
     }
 }
 
-fn server_state(id: ServerId, server: &Server, heritage: Option<&Heritage<'_>>) -> ServerState {
+fn server_state(
+    id: ServerId,
+    server: &Server,
+    sharing: Sharing,
+    heritage: Option<&Heritage<'_>>,
+) -> ServerState {
     let kept = heritage.and_then(|heritage| heritage.kept(id));
-    let slots = match kept {
-        Some(kept) => Arc::clone(&kept.slots),
-        None => {
-            Arc::new(ServerSlots::new(seats_terms(server.max_listeners), bandwidth_terms(server)))
-        }
+    let new = || {
+        let seats = seats_terms(server.max_listeners, sharing);
+        Arc::new(ServerSlots::new(seats, bandwidth_terms(server, sharing)))
     };
+    let slots = kept.map_or_else(new, |kept| Arc::clone(&kept.slots));
     ServerState { slots, mounts: HashMap::new() }
 }
 
@@ -123,6 +132,7 @@ fn stream_state(
     fleet: &Fleet,
     servers: &mut [ServerState],
     heritage: Option<&Heritage<'_>>,
+    waiting: &Arc<AtomicUsize>,
 ) -> StreamState {
     let known = heritage.and_then(|heritage| Some((heritage, heritage.known(stream)?)));
     let mounts = stream.mounts.iter().filter_map(|mount| {
@@ -156,10 +166,31 @@ fn stream_state(
         outcomes: outcomes.map(Arc::clone).unwrap_or_default(),
         fallbacks: counter(known.map(|(_, known)| &known.state.fallbacks)),
         fallbacks_of_pattern: entry.map(|(_, entry)| Arc::clone(&entry.fallbacks)),
-        queue: known.map(|(_, known)| Arc::clone(&known.state.queue)).unwrap_or_default(),
+        queue: known.map_or_else(
+            || Arc::new(Queue::among(Arc::clone(waiting))),
+            |(_, known)| Arc::clone(&known.state.queue),
+        ),
         mounts,
+        sampling: sampling(stream, fleet),
         places: places.collect(),
     }
+}
+
+/// What has to be known to draw some of a stream's mounts: nothing else is worth while where some
+/// server prefers somebody.
+fn sampling(stream: &Stream, fleet: &Fleet) -> Option<Sampling> {
+    let is_picky = |mount: &Mount| {
+        fleet.servers.get(mount.server).is_some_and(|server| server.clients.is_some())
+    };
+    let mounts = &stream.mounts;
+    if mounts.iter().any(is_picky) {
+        return None;
+    }
+    Some(Sampling {
+        mounts: mounts.len(),
+        tier: mounts.iter().map(|mount| mount.tier).min()?,
+        weight: mounts.iter().map(|mount| mount.weight).max()?,
+    })
 }
 
 /// The counter that was known, or a new one.
@@ -176,7 +207,8 @@ fn shared_mount(
     servers: &mut [ServerState],
     heritage: Option<&Heritage<'_>>,
 ) -> Option<Arc<MountSlots>> {
-    let terms = Terms { max: mount.max_listeners, headroom: fleet.balance.headroom };
+    let (headroom, sharing) = (fleet.balance.headroom, sharing(fleet));
+    let terms = Terms { max: mount.max_listeners, headroom, sharing };
     let mounts = &mut servers.get_mut(mount.server)?.mounts;
     if let Some(shared) = mounts.get_mut(&mount.path) {
         shared.terms.max = shared.terms.max.into_iter().chain(terms.max).min();
@@ -193,6 +225,12 @@ fn shared_mount(
     Some(slots)
 }
 
-pub(super) fn bandwidth_terms(server: &Server) -> Terms {
-    Terms { max: server.max_bandwidth, headroom: Headroom::Slots(0) }
+pub(super) fn bandwidth_terms(server: &Server, sharing: Sharing) -> Terms {
+    Terms { max: server.max_bandwidth, headroom: Headroom::Slots(0), sharing }
+}
+
+/// Who else gives away what the servers of `fleet` have free.
+pub(super) fn sharing(fleet: &Fleet) -> Sharing {
+    let transit = fleet.engine.as_ref().map_or(Duration::ZERO, |_| LOANS_LAST);
+    Sharing::among(fleet.replicas, fleet.poll.stale_after, fleet.balance.settle, transit)
 }

@@ -1,261 +1,293 @@
-//! The status as a page: plain HTML that reads on a phone, needs no script and loads nothing.
+//! The page for operators: what is wrong at the top, then streams, relays and the configuration.
+//!
+//! Here it is rendered, and nowhere else. Without a script it is loaded anew every ten seconds; the
+//! script asks for the same page as soon as something has changed, and puts in what differs. Whoever
+//! wrote what stands on it, a relay or a file, it is text: the templates escape all that they are
+//! given, and the policy lets no script run and no style hold but the two files beside this one.
+//!
+//! It is bounded, whatever is configured: streams and relays come in pages, and of the mounts of a
+//! stream or what is found under a pattern only the first are shown where there are many.
 
-use std::fmt::{self, Write};
+mod cluster;
+mod marks;
+mod relays;
+mod streams;
+mod view;
 
-use super::{MountStatus, PatternStatus, ServerStatus, Status, StreamStatus};
+use maud::{DOCTYPE, Markup, html};
 
-/// The content security policy the page needs: its own style and nothing else.
-pub const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; \
-                          base-uri 'none'; form-action 'none'";
+use super::trouble::{Kind, Severity, Trouble};
+use super::{Condition, Overview, StreamLine, Totals};
+use crate::clock::unix_now;
 
-const STYLE: &str = "\
-:root{color-scheme:light dark;--line:#8884;--bad:#c62828;--good:#2e7d32}\
-@media(prefers-color-scheme:dark){:root{--bad:#ff8a80;--good:#a5d6a7}}\
-body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:72rem;padding:1rem}\
-h1{font-size:1.4rem}h2{font-size:1.1rem;margin:2rem 0 .5rem}\
-.wide{overflow-x:auto}table{border-collapse:collapse;width:100%}\
-th,td{text-align:left;padding:.35rem .8rem .35rem 0;border-bottom:1px solid var(--line)}\
-.n{text-align:right;font-variant-numeric:tabular-nums}\
-.bad{color:var(--bad);font-weight:600}.good{color:var(--good)}\
-pre{overflow-x:auto;padding:1rem;border:1px solid var(--bad)}meter{width:8rem}";
+use marks::{Count, ago, date};
 
-/// The page; it asks the browser to load it anew every five seconds.
-pub fn page(status: &Status) -> Result<String, fmt::Error> {
-    let mut html = String::with_capacity(8 * 1024);
-    write!(
-        html,
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\">\
-         <meta http-equiv=\"refresh\" content=\"5\">\
-         <title>icecast-balancer</title><style>{STYLE}</style></head><body><main>\
-         <h1>icecast-balancer</h1>"
-    )?;
-    config(&mut html, status)?;
-    html.write_str("<h2>Streams</h2>")?;
-    for stream in &status.streams {
-        write_stream(&mut html, stream)?;
-    }
-    write_servers(&mut html, &status.servers)?;
-    html.write_str("</main></body></html>\n")?;
-    Ok(html)
-}
+pub use view::View;
 
-fn config(html: &mut String, status: &Status) -> fmt::Result {
-    let config = &status.config;
-    let short = config.sha256.get(..12).unwrap_or(&config.sha256);
-    write!(
-        html,
-        "<p>Version {}, up for {} s, configuration <code>{short}</code></p>",
-        status.version,
-        status.uptime_seconds.round(),
-    )?;
-    if let Some(refused) = &config.refused {
-        write!(
-            html,
-            "<p class=\"bad\">The configuration on disk is refused; the one before is in force.</p>\
-             <pre>{}</pre>",
-            Text(refused)
-        )?;
-    }
-    if !config.restart_required.is_empty() {
-        let keys = config.restart_required.join(", ");
-        write!(html, "<p class=\"bad\">A restart is needed for: {}</p>", Text(&keys))?;
-    }
-    for warning in &config.warnings {
-        write!(html, "<p>Note: {}</p>", Text(warning))?;
-    }
-    Ok(())
-}
+/// The content security policy that the page needs: its own files, and answers of this very port.
+pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+                          connect-src 'self'; form-action 'self'; frame-ancestors 'none'; \
+                          base-uri 'none'";
 
-fn write_stream(html: &mut String, stream: &StreamStatus) -> fmt::Result {
-    if let Some(pattern) = &stream.pattern {
-        return write_pattern(html, stream, pattern);
-    }
-    let (class, word) = if stream.up { ("good", "up") } else { ("bad", "no slot") };
-    write!(
-        html,
-        "<h3>{} <span class=\"{class}\">{word}</span>, {} free{}{}</h3><div class=\"wide\"><table>\
-         <tr><th>Relay<th>Mount<th class=\"n\">Listeners<th class=\"n\">On their way\
-         <th class=\"n\">Limit<th class=\"n\">Free<th>In use<th class=\"n\">Sent<th>Remark</tr>",
-        Text(&stream.path),
-        Count(stream.free),
-        Waiting(stream.waiting),
-        Fallbacks(stream.fallbacks),
-    )?;
-    for mount in &stream.mounts {
-        write_mount(html, mount)?;
-    }
-    html.write_str("</table></div>")
-}
+/// Troubles that stand at the top; the others are beside their streams and relays.
+const MOST_TROUBLES: usize = 12;
 
-/// Streams of a pattern that the page shows; the JSON has all of them.
-pub(super) const SHOWN: usize = 200;
-
-/// A pattern: a line for each of its streams.
-fn write_pattern(html: &mut String, entry: &StreamStatus, pattern: &PatternStatus) -> fmt::Result {
-    let (class, word) = if entry.up { ("good", "up") } else { ("bad", "no slot") };
-    let count = pattern.found;
-    write!(
-        html,
-        "<h3>{} <span class=\"{class}\">{word}</span>, {count} of at most {} streams, {} free{}</h3>",
-        Text(&entry.path),
-        pattern.max_streams,
-        Count(entry.free),
-        Waiting(entry.waiting),
-    )?;
-    if pattern.left_out > 0 {
-        write!(
-            html,
-            "<p class=\"bad\">Its relays list more mounts than it may have streams: {} are left out \
-             (<code>max_streams</code>)</p>",
-            pattern.left_out
-        )?;
-    }
-    html.write_str(
-        "<div class=\"wide\"><table><tr><th>Stream<th>State<th>Relays<th class=\"n\">Listeners\
-         <th class=\"n\">On their way<th class=\"n\">Free<th class=\"n\">Sent</tr>",
-    )?;
-    for stream in &pattern.streams {
-        write_found(html, stream)?;
-    }
-    html.write_str("</table></div>")?;
-    match count.saturating_sub(pattern.streams.len()) {
-        0 => Ok(()),
-        more => write!(html, "<p>And {more} more: <a href=\"/api/v1/status\">all of them</a></p>"),
+/// A file that the page needs: its content type and its content.
+pub fn file(path: &str) -> Option<(&'static str, &'static str)> {
+    match path {
+        "/style.css" => Some(("text/css; charset=utf-8", include_str!("page/style.css"))),
+        "/live.js" => Some(("text/javascript; charset=utf-8", include_str!("page/live.js"))),
+        "/icon.svg" => Some(("image/svg+xml", include_str!("page/icon.svg"))),
+        _ => None,
     }
 }
 
-fn write_found(html: &mut String, stream: &StreamStatus) -> fmt::Result {
-    let (class, word) = if stream.up { ("good", "up") } else { ("bad", "no slot") };
-    let sum = |of: fn(&MountStatus) -> u64| stream.mounts.iter().map(of).sum::<u64>();
-    write!(html, "<tr><td>{}<td class=\"{class}\">{word}<td>", Text(&stream.path))?;
-    for (at, mount) in stream.mounts.iter().enumerate() {
-        let class = if mount.candidate { "" } else { " class=\"bad\"" };
-        let comma = if at == 0 { "" } else { ", " };
-        let reason = Text(mount.reason.as_deref().unwrap_or_default());
-        write!(html, "{comma}<span{class} title=\"{reason}\">{}</span>", Text(&mount.server))?;
-    }
-    write!(
-        html,
-        "<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}</tr>",
-        Told(stream.mounts.iter().filter_map(|mount| mount.listeners).reduce(u64::saturating_add)),
-        sum(|mount| mount.reserved),
-        Count(stream.free),
-        sum(|mount| mount.redirects),
-    )
-}
-
-fn write_mount(html: &mut String, mount: &MountStatus) -> fmt::Result {
-    write!(
-        html,
-        "<tr><td>{}<td>{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td>",
-        Text(&mount.server),
-        Text(&mount.mount),
-        Told(mount.listeners),
-        mount.reserved,
-        Count(mount.max_listeners),
-        Count(mount.free),
-    )?;
-    if let Some(max) = mount.max_listeners {
-        let used = mount.listeners.unwrap_or(0).saturating_add(mount.reserved);
-        write!(html, "<meter min=\"0\" max=\"{max}\" value=\"{used}\">{used} of {max}</meter>")?;
-    }
-    let class = if mount.candidate { "" } else { " class=\"bad\"" };
-    let reason = Text(mount.reason.as_deref().unwrap_or_default());
-    write!(html, "<td class=\"n\">{}<td{class}>{reason}</tr>", mount.redirects)
-}
-
-fn write_servers(html: &mut String, servers: &[ServerStatus]) -> fmt::Result {
-    html.write_str(
-        "<h2>Relays</h2><div class=\"wide\"><table><tr><th>Relay<th>State<th>Health<th>Known by\
-         <th class=\"n\">Age<th class=\"n\">Clients<th class=\"n\">Limit\
-         <th class=\"n\">Sent<th class=\"n\">Arrived<th>Remark</tr>",
-    )?;
-    for server in servers {
-        let class = if server.up { "good" } else { "bad" };
-        let age = server.age_seconds.map_or_else(|| "–".to_owned(), |age| format!("{age:.1} s"));
-        write!(
-            html,
-            "<tr><td>{}<td>{}<td class=\"{class}\">{}<td>{}{}<td class=\"n\">{age}\
-             <td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td>{}</tr>",
-            Text(&server.name),
-            server.state,
-            server.health,
-            Text(server.source.as_deref().unwrap_or("–")),
-            if server.live == Some(false) { ", <span class=\"bad\">feed lost</span>" } else { "" },
-            Told(server.clients),
-            Count(server.max_listeners),
-            server.redirected,
-            Told(server.arrived),
-            Text(server.trouble.as_deref().unwrap_or_default()),
-        )?;
-    }
-    html.write_str("</table></div>")
-}
-
-/// Text from anywhere, inert.
-struct Text<'a>(&'a str);
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                other => f.write_char(other)?,
+/// The page, as somebody wants to see it.
+pub fn page(overview: &Overview, view: &View) -> String {
+    let verdict = Verdict::of(overview);
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" data-version=(env!("CARGO_PKG_VERSION")) {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (verdict.title(&overview.totals)) "icecast-balancer" }
+                link rel="icon" href="icon.svg" type="image/svg+xml";
+                link rel="stylesheet" href="style.css";
+                script src="live.js" defer {}
+                noscript { meta http-equiv="refresh" content="10"; }
+            }
+            body {
+                a.skip href="#streams" { "To the streams" }
+                header {
+                    h1 { "icecast-balancer" }
+                    p #live role="status" hidden {}
+                }
+                main #main {
+                    (whats_wrong(overview, &verdict))
+                    (sums(&overview.totals))
+                    (search(view))
+                    (streams::table(overview, view))
+                    (relays::table(overview, view))
+                    (cluster::section(overview.cluster.as_ref()))
+                    (configuration(overview))
+                }
+                (foot(overview))
             }
         }
-        Ok(())
-    }
+    };
+    page.into_string()
 }
 
-/// How many wait, if anybody does.
-struct Waiting(usize);
+/// All of it in one word.
+enum Verdict {
+    Well,
+    Served,
+    AtRisk,
+    TurnedAway,
+}
 
-impl fmt::Display for Waiting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            0 => Ok(()),
-            waiting => write!(f, ", {waiting} waiting"),
+impl Verdict {
+    fn of(overview: &Overview) -> Self {
+        let turns_away =
+            |line: &StreamLine| matches!(line.state, Condition::Full | Condition::Unreachable);
+        match (overview.totals.critical, overview.totals.warnings) {
+            (0, 0) => Self::Well,
+            (0, _) => Self::Served,
+            _ if overview.streams.iter().any(turns_away) => Self::TurnedAway,
+            _ => Self::AtRisk,
+        }
+    }
+
+    fn class(&self) -> &'static str {
+        match self {
+            Self::Well => "good",
+            Self::Served => "warning",
+            Self::AtRisk | Self::TurnedAway => "critical",
+        }
+    }
+
+    /// In front of the name in the browser's list of pages.
+    fn title(&self, totals: &Totals) -> String {
+        match self {
+            Self::Well => String::new(),
+            Self::Served => format!("△ {} · ", totals.warnings),
+            Self::AtRisk | Self::TurnedAway => format!("▲ {} · ", totals.critical),
+        }
+    }
+
+    fn words(&self, totals: &Totals) -> String {
+        let things = match totals.warnings {
+            1 => "one thing wants a look".to_owned(),
+            count => format!("{count} things want a look"),
+        };
+        let and = if totals.warnings == 0 { String::new() } else { format!(", and {things}") };
+        match self {
+            Self::Well => "All is well".to_owned(),
+            Self::Served => format!("Players are served; {things}"),
+            Self::AtRisk => format!("Players are at risk{and}"),
+            Self::TurnedAway => format!("Players are turned away{and}"),
         }
     }
 }
 
-/// A number where somebody tells it.
-struct Told(Option<u64>);
-
-impl fmt::Display for Told {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(count) => count.fmt(f),
-            None => f.write_str("–"),
+fn whats_wrong(overview: &Overview, verdict: &Verdict) -> Markup {
+    let shown = overview.troubles.iter().take(MOST_TROUBLES);
+    let more = overview.troubles.len().saturating_sub(MOST_TROUBLES) + overview.unlisted();
+    html! {
+        section.verdict.(verdict.class()) aria-labelledby="verdict" {
+            h2 #verdict { span role="status" { (verdict.words(&overview.totals)) } }
+            @if !overview.troubles.is_empty() {
+                ul.troubles {
+                    @for trouble in shown { (line(trouble)) }
+                    @if more > 0 {
+                        li.more { a href="?trouble=1" { "and " (Count(more as u64)) " more" } }
+                    }
+                }
+            }
+            @if let Some(refused) = &overview.config.refused {
+                details open {
+                    summary {
+                        "What is wrong with the configuration on disk"
+                        @if let Some(at) = overview.config.refused_unix {
+                            ", refused " (ago(unix_now() - at)) " ago"
+                        }
+                    }
+                    pre tabindex="0" role="region" aria-label="Diagnostics" { (refused) }
+                }
+            }
         }
     }
 }
 
-/// How many were sent to the fallback, if anybody was.
-struct Fallbacks(u64);
-
-impl fmt::Display for Fallbacks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            0 => Ok(()),
-            sent => write!(f, ", {sent} sent to the fallback"),
+fn line(trouble: &Trouble) -> Markup {
+    html! {
+        li.(severity_class(trouble.severity)) {
+            (marks::sign(Some(trouble.severity)))
+            span {
+                @match (trouble.kind, trouble.name.as_deref()) {
+                    (Kind::Stream, Some(path)) => {
+                        a href=(View::of_stream(path).link()) { code { (path) } } " "
+                    }
+                    (Kind::Server, Some(name)) => {
+                        a href=(View::searching(name).link()) { (name) } " "
+                    }
+                    _ => {}
+                }
+                (trouble.text)
+            }
         }
     }
 }
 
-/// A number where there is one, ∞ where there is no limit.
-struct Count(Option<u64>);
+fn severity_class(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "critical",
+        Severity::Warning => "warning",
+    }
+}
 
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(count) => count.fmt(f),
-            None => f.write_str("∞"),
+fn sums(totals: &Totals) -> Markup {
+    html! {
+        dl.sums {
+            div { dt { "Listeners" } dd { (Count(totals.listeners)) } }
+            div { dt { "On their way" } dd { (Count(totals.reserved)) } }
+            @if totals.waiting > 0 {
+                div { dt { "Waiting" } dd { (Count(totals.waiting as u64)) } }
+            }
+            div { dt { "Streams up" } dd { (of(totals.streams_up, totals.streams)) } }
+            div { dt { "Relays up" } dd { (of(totals.servers_up, totals.servers)) } }
         }
     }
 }
+
+fn of(part: usize, all: usize) -> Markup {
+    html! { (Count(part as u64)) small { " of " (Count(all as u64)) } }
+}
+
+fn search(view: &View) -> Markup {
+    html! {
+        search {
+            form #search action="." method="get" {
+                label for="q" { "Filter" }
+                input #q name="q" type="search" value=(view.filter) maxlength="200"
+                    placeholder="stream or relay" autocomplete="off" spellcheck="false";
+                label.check {
+                    input name="trouble" type="checkbox" value="1" checked[view.trouble];
+                    " only what is wrong"
+                }
+                button { "Show" }
+                @if !view.is_plain() { " " a href="." { "Show all" } }
+            }
+        }
+    }
+}
+
+fn configuration(overview: &Overview) -> Markup {
+    let config = &overview.config;
+    let now = unix_now();
+    html! {
+        section #configuration aria-labelledby="configuration-title" {
+            h2 #configuration-title { "Configuration" }
+            dl.facts {
+                div { dt { "In force" } dd {
+                    "since " (date(config.loaded_unix)) ", " (ago(now - config.loaded_unix)) " ago"
+                } }
+                div { dt { "File" } dd { code { (config.file) } } }
+                div { dt { "SHA-256" } dd { code.hash { (config.sha256) } } }
+                div { dt { "Changes" } dd {
+                    @if config.watching { "are noticed at once" } @else { "are noticed every ten seconds" }
+                } }
+            }
+            @if !config.warnings.is_empty() {
+                h3 { "Notes" }
+                ul.notes {
+                    @for warning in &config.warnings { li { (warning) } }
+                }
+            }
+        }
+    }
+}
+
+fn foot(overview: &Overview) -> Markup {
+    html! {
+        footer #foot {
+            p {
+                "Version " (env!("CARGO_PKG_VERSION"))
+                ", running for " (ago(overview.now.as_secs_f64()))
+            }
+            nav aria-label="For programs" {
+                a href="metrics" { "Metrics" } " "
+                a href="api/v1/status" { "JSON" } " "
+                a href="api/v1/events" { "Events" }
+            }
+        }
+    }
+}
+
+/// Links to other pages of a list of `count`, of which `per` stand on one.
+fn pages(
+    count: usize,
+    per: usize,
+    at: usize,
+    what: &str,
+    link: impl Fn(usize) -> String,
+) -> Markup {
+    let last = count.saturating_sub(1) / per;
+    html! {
+        @if last > 0 {
+            nav.pages aria-label={ "Pages of " (what) } {
+                @if at > 0 { a rel="prev" href=(link(at - 1)) { "Previous" } " " }
+                span {
+                    (Count((at * per + 1) as u64)) "–" (Count(((at + 1) * per).min(count) as u64))
+                    " of " (Count(count as u64))
+                }
+                @if at < last { " " a rel="next" href=(link(at + 1)) { "Next" } }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

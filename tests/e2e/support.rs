@@ -3,6 +3,7 @@
 pub(crate) mod balancer;
 pub(crate) mod certificate;
 pub(crate) mod doorman;
+pub(crate) mod engine;
 pub(crate) mod hls;
 pub(crate) mod icecast;
 pub(crate) mod lab;

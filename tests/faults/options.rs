@@ -41,6 +41,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
 
+    /// How long the fault `starved` lasts; before a release, ten minutes
+    #[arg(long, value_name = "TIME", default_value = "4s", value_parser = humantime::parse_duration)]
+    pub(crate) starved: Duration,
+
     /// Runs another program in place of the one that was built with the tests
     #[arg(long, value_name = "FILE", env = "BALANCER")]
     pub(crate) balancer: Option<std::path::PathBuf>,

@@ -2,6 +2,7 @@
 
 mod exhaustion;
 mod fleet;
+mod hosts;
 mod log;
 mod names;
 mod operation;
@@ -44,6 +45,7 @@ pub(crate) const ALL: &[&[Row]] = &[
     names::ROWS,
     fleet::ROWS,
     operation::ROWS,
+    hosts::ROWS,
     exhaustion::ROWS,
     log::ROWS,
 ];

@@ -131,23 +131,24 @@ fn play(row: &Row, options: &Options) -> Result<String, String> {
     let mut command = world(row.name, options);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| format!("unshare: {error}"))?;
+    let longest = LONGEST + options.starved;
     let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     thread::scope(|scope| {
         let out = scope.spawn(|| text(out));
         let err = scope.spawn(|| text(err));
-        let ended = wait(&mut child);
+        let ended = wait(&mut child, longest);
         let (out, err) = (out.join().unwrap(), err.join().unwrap());
         match ended {
             Some(true) => Ok(out.trim().to_owned()),
             Some(false) => Err(err.trim().to_owned()),
-            None => Err(format!("hung for {LONGEST:?}\n{}", err.trim())),
+            None => Err(format!("hung for {longest:?}\n{}", err.trim())),
         }
     })
 }
 
 /// Whether it succeeded; nothing if it had to be ended.
-fn wait(child: &mut Child) -> Option<bool> {
-    let deadline = Instant::now() + LONGEST;
+fn wait(child: &mut Child, longest: Duration) -> Option<bool> {
+    let deadline = Instant::now() + longest;
     loop {
         if let Some(status) = child.try_wait().expect("a child of ours") {
             return Some(status.success());
@@ -186,6 +187,7 @@ fn world(name: &str, options: &Options) -> Command {
     ]);
     command.arg(std::env::current_exe().expect("this test is a file"));
     command.args(["--inside", name]);
+    command.arg("--starved").arg(humantime::format_duration(options.starved).to_string());
     if options.control {
         command.arg("--control");
     }

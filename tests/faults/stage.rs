@@ -38,6 +38,8 @@ pub(crate) struct Stage {
     pub(crate) control: bool,
     /// A folder that nobody else sees.
     pub(crate) root: PathBuf,
+    /// How long the balancer is starved, where it is.
+    pub(crate) starved: Duration,
     program: PathBuf,
 }
 
@@ -71,7 +73,8 @@ impl Stage {
         done("ip", "link set lo up");
         let built = PathBuf::from(env!("CARGO_BIN_EXE_icecast-balancer"));
         let program = options.balancer.clone().unwrap_or(built);
-        Self { control: options.control, root: PathBuf::from("/mnt"), program }
+        let root = PathBuf::from("/mnt");
+        Self { control: options.control, root, starved: options.starved, program }
     }
 
     /// A relay out of the ordinary.

@@ -117,22 +117,66 @@ async fn the_page_shows_streams_relays_and_slots() {
     relay.hold_listeners("/a.ogg", 4);
     eventually("the page counts", async || {
         let page = balancer.admin_get("/").await.body;
-        page.contains("<h3>/a.ogg <span class=\"good\">up</span>, 1 free</h3>")
-            && page.contains("<td>one<td>/a.ogg<td class=\"n\">4<td class=\"n\">0<td class=\"n\">5")
+        let row = page.split("<tr data-key=\"one\">").nth(1).unwrap_or_default();
+        let row: Vec<&str> = row.split("</tr>").next().unwrap_or_default().split("<td").collect();
+        // In use, listeners, on their way, limit, free.
+        page.contains("<code>/a.ogg</code>")
+            && row.len() > 5
+            && row[1].contains("80 %")
+            && row[2].ends_with(">4</td>")
+            && row[3].ends_with(">0</td>")
+            && row[4].ends_with(">5</td>")
+            && row[5].ends_with(">1</td>")
     })
     .await;
 }
 
 #[tokio::test]
-async fn the_page_may_run_nothing_and_load_nothing() {
+async fn the_page_may_run_its_own_script_and_load_its_own_files_alone() {
     let (_relay, balancer) = simple().await;
     let answer = balancer.admin_get("/").await;
     let policy = answer.header("content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none';"), "{policy}");
+    assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+    for rule in
+        ["script-src 'self'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"]
+    {
+        assert!(policy.contains(rule), "{rule}: {policy}");
+    }
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
     assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
     assert_eq!(answer.header("cache-control"), Some("no-store"));
-    assert!(!answer.body.contains("<script"), "{}", answer.body);
+    assert_eq!(answer.body.matches("<script").count(), 1, "{}", answer.body);
+    assert!(answer.body.contains("<script src=\"live.js\" defer></script>"), "{}", answer.body);
+    for forbidden in ["style=", " onclick", " onload", "http-equiv=\"Content"] {
+        assert!(!answer.body.contains(forbidden), "{forbidden}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn what_the_page_loads_is_there() {
+    let (_relay, balancer) = simple().await;
+    let page = balancer.admin_get("/").await.body;
+    for (file, content_type) in [
+        ("live.js", "text/javascript; charset=utf-8"),
+        ("style.css", "text/css; charset=utf-8"),
+        ("icon.svg", "image/svg+xml"),
+    ] {
+        assert!(page.contains(&format!("=\"{file}\"")), "{file}: {page}");
+        let answer = balancer.admin_get(&format!("/{file}")).await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(content_type)));
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert!(answer.body.len() > 100, "{file}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_script_the_page_comes_anew_and_shows_all_there_is() {
+    let (_relay, balancer) = simple().await;
+    let page = balancer.admin_get("/").await.body;
+    assert!(page.contains("<noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript>"));
+    assert!(page.contains("<form id=\"search\" action=\".\" method=\"get\">"), "{page}");
 }
 
 #[tokio::test]
@@ -147,7 +191,7 @@ async fn hostile_names_are_inert_on_the_page() {
     let page = balancer.admin_get("/").await.body;
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{page}");
     assert!(page.contains("/&quot;&gt;&lt;img src=x onerror=alert(2)&gt;"), "{page}");
-    assert!(!page.contains("<script") && !page.contains("<img"), "{page}");
+    assert!(!page.contains("<script>") && !page.contains("<img"), "{page}");
 }
 
 #[tokio::test]
@@ -156,7 +200,7 @@ async fn what_a_relay_says_of_its_trouble_is_inert_on_the_page() {
     relay.answer_stats_with(200, "<script>alert(1)</script>");
     let balancer = Balancer::start(&yaml(&relay)).await;
     let page = balancer.admin_get("/").await.body;
-    assert!(!page.contains("<script"), "{page}");
+    assert!(!page.contains("<script>"), "{page}");
 }
 
 #[tokio::test]
@@ -263,7 +307,7 @@ async fn a_query_changes_nothing() {
 #[tokio::test]
 async fn a_head_is_answered_without_a_body() {
     let (_relay, balancer) = simple().await;
-    for path in ["/", "/healthz", "/readyz", "/metrics", "/api/v1/status"] {
+    for path in ["/", "/healthz", "/readyz", "/metrics", "/api/v1/status", "/api/v1/events"] {
         let answer = ask(&balancer, "HEAD", path, "").await;
         assert_eq!((answer.status, answer.body.as_str()), (200, ""), "{path}");
     }
@@ -303,7 +347,11 @@ async fn the_right_token_opens_by_any_name() {
 /// Every path of the admin port, and ways to write them that somebody might fall for.
 fn admin_paths() -> Vec<String> {
     let mut paths = Vec::new();
-    for path in ["/", "/metrics", "/healthz", "/readyz", "/api/v1/status", "/-/reload"] {
+    let live = ["/api/v1/events", "/live.js"];
+    for path in ["/", "/metrics", "/healthz", "/readyz", "/api/v1/status", "/-/reload"]
+        .into_iter()
+        .chain(live)
+    {
         let escaped = path.replace('m', "%6D").replace('h', "%68").replace('-', "%2D");
         let (slash, upper) = (format!("{path}/"), path.to_uppercase());
         let odd =
@@ -339,7 +387,8 @@ async fn no_request_to_the_public_port_reaches_anything_of_the_admin_port() {
 #[tokio::test]
 async fn of_the_admin_port_only_a_post_to_reload_does_anything() {
     let (_relay, balancer) = simple().await;
-    for path in admin_paths() {
+    // Events have no end; they are read elsewhere.
+    for path in admin_paths().into_iter().filter(|path| !path.contains("events")) {
         for method in ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"] {
             ask(&balancer, method, &path, "").await;
         }

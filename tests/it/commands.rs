@@ -133,6 +133,21 @@ fn an_evening_that_overloads_a_relay_is_found_before_it_comes() {
 }
 
 #[test]
+fn an_outcome_is_drawn_into_a_file() {
+    let folder = Folder::new();
+    let config = folder.file("balancer.yaml", OLD);
+    let picture = folder.file("evening.svg", "");
+    let arguments = ["simulate", "-c", &config, "--arrivals", "20", "--within", "5s", "--svg"];
+    let (report, complaint, code) = told(&[&arguments[..], &[&picture]].concat());
+    assert_eq!((complaint.as_str(), code), ("", 0), "{report}");
+    assert!(std::fs::read_to_string(&picture).unwrap().starts_with("<svg "));
+
+    let (report, complaint, code) = told(&[&arguments[..], &["/nowhere/evening.svg"]].concat());
+    assert_eq!((report.as_str(), code), ("", 2));
+    assert!(complaint.starts_with("error: /nowhere/evening.svg cannot be written"), "{complaint}");
+}
+
+#[test]
 fn what_cannot_be_played_is_told() {
     let folder = Folder::new();
     let config = folder.file("balancer.yaml", OLD);

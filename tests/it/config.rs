@@ -12,6 +12,7 @@
 mod clients;
 mod fixtures;
 mod hostile;
+mod keys;
 mod meaning;
 mod secrets;
 mod yaml;

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 
 /// What a section of `docs/alerts.md` has to say.
-const PARTS: [&str; 3] = ["**Means:**", "**Look first:**", "**Do:**"];
+const PARTS: [&str; 4] = ["**Means:**", "**Look first:**", "**Do:**", "**False alarm:**"];
 
 #[test]
 fn every_panel_of_the_dashboard_has_a_place_of_its_own() {

@@ -20,6 +20,7 @@ type Check = fn(&[u8]);
 const TARGETS: &[(&str, Check)] = &[
     ("admin_xml", checks::statistics::admin_xml),
     ("config", checks::config::config),
+    ("doors", checks::doors::doors),
     ("feed", checks::feed::feed),
     ("forwarded", checks::forwarded::forwarded),
     ("proxy_header", checks::forwarded::proxy_header),
@@ -65,6 +66,14 @@ fn every_input_of_the_corpora_holds() {
 }
 
 #[test]
+fn of_the_corpus_of_doors_most_is_answered_at_once() {
+    let inputs = fs::read_dir(folder("corpus").join("doors")).unwrap();
+    let inputs: Vec<_> = inputs.map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
+    let at_once = inputs.iter().filter(|input| checks::doors::is_answered_at_once(input)).count();
+    assert!(at_once > inputs.len() / 2, "{at_once} of {}", inputs.len());
+}
+
+#[test]
 fn every_target_has_its_corpus_and_is_tried_here() {
     let here: Vec<_> = TARGETS.iter().map(|(target, _)| *target).collect();
     assert_eq!(names(&folder("fuzz_targets")), here);
@@ -72,6 +81,9 @@ fn every_target_has_its_corpus_and_is_tried_here() {
     let manifest = fs::read_to_string(folder("Cargo.toml")).unwrap();
     for target in here {
         assert!(manifest.contains(&format!("name = \"{target}\"\n")), "{target} is not built");
+        // Without its words a fuzzer does not even begin.
+        let words = folder("dictionaries").join(format!("{target}.dict"));
+        assert!(words.is_file(), "{} is missing", words.display());
     }
 }
 

@@ -18,7 +18,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::relay::Relay;
-use crate::support::PORTS;
+use crate::support::{PORTS, first_answer};
 use program::{Program, run, text};
 
 const VALID: &str = "servers: {one: 'http://127.0.0.1:9'}\nstreams: {/a.ogg: }\n";
@@ -88,6 +88,27 @@ fn a_port_that_is_taken_is_exit_code_1_with_the_address_and_the_reason() {
         assert!(stderr.contains(&words), "{stderr}");
         assert!(stderr.contains("another program has the port"), "{stderr}");
     }
+}
+
+/// Its own threads share the port, which no other program may.
+#[tokio::test]
+async fn a_second_program_on_the_port_of_the_first_is_exit_code_1_and_takes_none_of_its_players() {
+    let (_relay, _folder, mut first) = serving(&[]).await;
+    let port = format!("listen: '{}'", first.public);
+    let ports = PORTS.replace("listen: '127.0.0.1:0'", &port);
+    let folder = folder(&[("b.yaml", &format!("{ports}{VALID}"))]);
+    let file = path(&folder, "b.yaml");
+    let second = tokio::task::spawn_blocking(move || run(&["--config", &file])).await.unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let stderr = text(&second.stderr);
+    let words = format!("cannot listen on {} (listen): Address already in use", first.public);
+    assert!(stderr.contains(&words), "{stderr}");
+    for _ in 0..8 {
+        let answer = first_answer(first.public, "GET /a.ogg HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        assert_eq!(answer.status, 302);
+    }
+    first.signal("TERM");
+    assert_eq!(first.end().await.0, Some(0));
 }
 
 #[test]

@@ -23,6 +23,7 @@ const METRICS: &[(&str, &str, &[&str])] = &[
     ("mount_listeners", "gauge", &["server", "stream"]),
     ("mount_max_listeners", "gauge", &["server", "stream"]),
     ("mount_reserved_slots", "gauge", &["server", "stream"]),
+    ("mount_series", "gauge", &[]),
     ("mount_up", "gauge", &["server", "stream"]),
     ("network_hold", "gauge", &[]),
     ("panic_mode", "gauge", &[]),
@@ -39,6 +40,7 @@ const METRICS: &[(&str, &str, &[&str])] = &[
     ("server_up", "gauge", &["server"]),
     ("shed_total", "counter", &["reason"]),
     ("stream_free_slots", "gauge", &["stream"]),
+    ("stream_listeners", "gauge", &["stream"]),
     ("stream_requests_total", "counter", &["outcome", "stream"]),
     ("stream_up", "gauge", &["stream"]),
 ];
@@ -531,4 +533,36 @@ async fn names_that_look_like_the_format_itself_stay_inside_their_label() {
     let balancer = Balancer::start(&yaml).await;
     let scrape = Scrape::of(&balancer).await;
     assert_eq!(scrape.value(r#"stream_up{stream="/\"\\} x.ogg"}"#), Some(0.0));
+}
+
+/// Whether a scrape has series of single mounts.
+async fn tells_mounts(balancer: &Balancer, path: &str) -> bool {
+    let text = balancer.admin_get(path).await.body;
+    let has = |metric: &str| text.contains(&format!("\nicecast_balancer_{metric}{{"));
+    let tells = has("mount_up");
+    assert_eq!(has("redirects_total"), tells, "{path}");
+    let says = format!("\nicecast_balancer_mount_series {}\n", u8::from(tells));
+    assert!(text.contains(&says), "{path}");
+    assert!(has("stream_up") && has("stream_requests_total") && has("server_up"), "{path}");
+    tells
+}
+
+#[tokio::test]
+async fn mounts_have_no_series_of_their_own_where_nobody_wants_them_or_they_are_too_many() {
+    let configuration = |servers: usize| {
+        let mut yaml = "servers:\n".to_owned();
+        for server in 0..servers {
+            writeln!(yaml, "  r{server}: {{url: 'http://r{server}.example', state: disabled}}")
+                .unwrap();
+        }
+        yaml.push_str("streams:\n");
+        (0..100).for_each(|stream| writeln!(yaml, "  /s{stream}:").unwrap());
+        yaml
+    };
+    for (servers, by_default) in [(200, true), (201, false)] {
+        let balancer = Balancer::start(&configuration(servers)).await;
+        assert_eq!(tells_mounts(&balancer, "/metrics").await, by_default, "{servers}");
+        assert!(tells_mounts(&balancer, "/metrics?mounts=all").await, "{servers}");
+        assert!(!tells_mounts(&balancer, "/metrics?mounts=none").await, "{servers}");
+    }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
@@ -12,7 +13,6 @@ use icecast_balancer::app::{App, Runtimes};
 use icecast_balancer::forwarded::Peer;
 use icecast_balancer::reload;
 use icecast_balancer::server::{self, Answer, Bounds, Connections, Service, Shed, Speech};
-use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,8 @@ use crate::support::{PORTS, Wire, eventually};
 struct Brittle;
 
 impl Service for Brittle {
+    type Body = Full<Bytes>;
+
     async fn answer(&self, request: Request<Incoming>, _peer: Peer) -> Answer {
         assert_ne!(request.uri().path(), "/break", "on purpose");
         Response::new(Full::default())
@@ -42,7 +44,7 @@ fn get(path: &str) -> String {
 
 #[tokio::test]
 async fn a_panic_over_a_request_costs_its_connection_alone() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let connections = Arc::<Connections>::default();
     let stop = CancellationToken::new();
@@ -69,7 +71,7 @@ async fn a_panic_over_a_request_costs_its_connection_alone() {
     })
     .await;
     stop.cancel();
-    serving.await.unwrap();
+    serving.await.unwrap().unwrap();
 }
 
 fn runtime() -> Runtime {
@@ -92,9 +94,9 @@ async fn a_part_that_breaks_ends_the_program_with_an_error() {
         let admin = app.admin_address().unwrap();
         let doomed = runtime();
         let runtimes = if breaks_public {
-            Runtimes { public: doomed.handle().clone(), control: Handle::current() }
+            Runtimes { public: vec![doomed.handle().clone()], control: Handle::current() }
         } else {
-            Runtimes { public: Handle::current(), control: doomed.handle().clone() }
+            Runtimes { public: vec![Handle::current()], control: doomed.handle().clone() }
         };
         let running = tokio::spawn(app.run(runtimes, std::future::pending()));
         let mut operator = Wire::to(admin).await;

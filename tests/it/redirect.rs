@@ -1,11 +1,13 @@
 //! What a player is told on the public port.
 
 mod connections;
+mod doors;
 mod hostile;
 mod location;
 mod methods;
 mod per_client;
 mod playlists;
+mod threads;
 #[path = "../edge/vectors.rs"]
 pub(crate) mod vectors;
 

@@ -50,19 +50,28 @@ impl Balancer {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = folder.path().join("balancer.yaml");
         std::fs::write(&config, format!("{PORTS}{yaml}")).expect("a file can be written");
-        Self::start_with(&config, Some(folder)).await
+        Self::start_with(&config, Some(folder), true).await
+    }
+
+    /// The same, without the fast door: hyper reads every request.
+    pub(crate) async fn start_without_fast_door(yaml: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config = folder.path().join("balancer.yaml");
+        std::fs::write(&config, format!("{PORTS}{yaml}")).expect("a file can be written");
+        Self::start_with(&config, Some(folder), false).await
     }
 
     /// Starts with the configuration at a path and waits until it is ready.
     pub(crate) async fn start_at(config: &Path) -> Self {
-        Self::start_with(config, None).await
+        Self::start_with(config, None, true).await
     }
 
-    async fn start_with(config: &Path, folder: Option<TempDir>) -> Self {
+    async fn start_with(config: &Path, folder: Option<TempDir>, fast_door: bool) -> Self {
         let loaded = reload::load(config).unwrap_or_else(|problems| panic!("{problems}"));
         let app = App::bind(config.to_path_buf(), loaded).expect("free ports");
+        let app = app.with_fast_door(fast_door);
         let stop = CancellationToken::new();
-        let here = Runtimes { public: Handle::current(), control: Handle::current() };
+        let here = Runtimes { public: vec![Handle::current()], control: Handle::current() };
         let mut balancer = Self {
             public: app.public_addresses()[0],
             tls: app.tls_addresses().first().copied(),

@@ -13,7 +13,7 @@ use crate::fleet::address::location;
 use crate::fleet::compile::settings;
 use crate::fleet::patterns::Patterns;
 use crate::fleet::{
-    Fallback, Mount, Origin, Server, ServerId, ServerState, Stream, StreamId, WhenFull,
+    Fallback, Mount, Origin, Paths, Server, ServerId, ServerState, Stream, StreamId, WhenFull,
 };
 
 /// Streams of a pattern that does not say how many it may have.
@@ -22,7 +22,7 @@ const MAX_STREAMS: usize = 2_000;
 /// Streams, who owns which path, and what deserves a word.
 pub(super) struct Linked {
     pub(super) streams: Vec<Arc<Stream>>,
-    pub(super) paths: HashMap<String, StreamId>,
+    pub(super) paths: Paths,
     pub(super) patterns: Patterns,
     pub(super) warnings: Vec<String>,
 }

@@ -204,7 +204,7 @@ fn there_are_never_more_streams_than_the_pattern_may_have() {
     let mut finds: Vec<&str> = many.iter().map(String::as_str).collect();
     finds.extend(["berlin /talks/z", "berlin /more/z"]);
     let fleet = found(&fleet, &finds);
-    // The first two are the entries of the patterns themselves.
+    // The first two are the entries of the patterns themselves; all others are compared by name below.
     let paths: Vec<_> = fleet.streams.iter().skip(2).map(|stream| &*stream.path).collect();
     assert_eq!(paths, ["/talks/0", "/talks/1", "/talks/z", "/more/z"]);
     let left_out: Vec<_> =

@@ -7,14 +7,15 @@ use tokio::time::sleep;
 
 use super::super::*;
 use super::world::{Way, World};
-use crate::metrics;
+use crate::metrics::{self, Mounts};
 use crate::player::Refusal;
 use crate::server::Connections;
 
 const NO_HEADROOM: &str = "balance: {headroom: 0}\n";
 
 fn panic_mode(world: &World) -> bool {
-    let text = metrics::render(&world.state, &Connections::default(), world.state.now());
+    let text =
+        metrics::render(&world.state, &Connections::default(), world.state.now(), Mounts::Few);
     text.lines().any(|line| line == "icecast_balancer_panic_mode 1")
 }
 

@@ -100,21 +100,22 @@ async fn a_relay_that_hangs_is_to_blame_even_if_we_are_a_little_late() {
 
 #[test]
 fn a_failure_is_our_own_where_our_timers_were_late() {
+    let url: Url = "http://x".parse().unwrap();
     let server_fault = |late| {
         let look = lag::Timed {
             done: Some(Err(Failure::odd(PollResult::Malformed, String::new()))),
             late,
         };
-        fairly(look, "http://x").unwrap_err().evidence
+        fairly(look, &url).unwrap_err().evidence
     };
     assert_eq!(server_fault(Duration::from_millis(999)), Evidence::Soft);
     assert_eq!(server_fault(Duration::from_millis(1_001)), Evidence::Own);
-    let over = |late| fairly(lag::Timed { done: None, late }, "http://x").unwrap_err();
+    let over = |late| fairly(lag::Timed { done: None, late }, &url).unwrap_err();
     assert_eq!(over(Duration::ZERO).evidence, Evidence::Soft);
     let own = over(Duration::from_secs(20));
     assert_eq!((own.evidence, own.result), (Evidence::Own, PollResult::Timeout));
     assert_eq!(
         own.to_string(),
-        "no whole answer from http://x in time; but we ourselves did not run for 20.0s"
+        "no whole answer from http://x/ in time; but we ourselves did not run for 20.0s"
     );
 }

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::super::tests::{Scene, mount, scene};
 use super::super::{Decision, Reason, assign, verdicts};
+use super::Preference::{Neutral, Other, Preferred};
 use super::*;
 use crate::icecast::{Limit, MountReport};
 use crate::player::Refusal;
@@ -236,6 +237,103 @@ fn a_relay_that_is_alone_keeps_its_own() {
     assert_eq!(crowd(&mut scene, 101), [100, 0, 0, 0, 1]);
 }
 
+/// What each relay thinks of the listener who asks, its fair share being counted.
+fn thoughts(scene: &Scene) -> Vec<Preference> {
+    let verdicts = verdicts(&scene.snapshot, 0, scene.client, scene.now);
+    verdicts.map(|verdict| verdict.candidate().expect("it has room").rank.preference).collect()
+}
+
+#[test]
+fn eleven_listeners_are_no_flood_and_twice_what_the_others_have_is_fair() {
+    for (here, there, expected) in
+        [(10, 0, Preferred), (11, 0, Neutral), (40, 20, Preferred), (41, 20, Neutral)]
+    {
+        let mut scene = lone(0);
+        scene.from(VIENNA);
+        for (number, listeners) in [here, there, there, there].into_iter().enumerate() {
+            set(&scene, number, listeners, 0);
+        }
+        assert_eq!(thoughts(&scene)[0], expected, "{here} to {there} each");
+    }
+}
+
+#[test]
+fn two_relays_of_a_region_are_each_measured_by_those_who_are_not() {
+    let austrian = "clients: {countries: [AT]}";
+    let mut scene = relays(&[austrian, austrian, ""], 100);
+    scene.from(VIENNA);
+    for (number, listeners) in [80, 79, 78].into_iter().enumerate() {
+        set(&scene, number, listeners, 100);
+    }
+    assert_eq!(thoughts(&scene), [Neutral; 3], "both are fuller than the third");
+}
+
+#[test]
+fn a_fair_share_is_measured_within_a_tier() {
+    let austrian = "clients: {countries: [AT]}";
+    let second = format!("tier: 1, {austrian}");
+    let mut scene = relays(&[austrian, "", &second, "tier: 1"], 100);
+    scene.from(VIENNA);
+    for (number, listeners) in [80, 10, 80, 90].into_iter().enumerate() {
+        set(&scene, number, listeners, 100);
+    }
+    assert_eq!(thoughts(&scene), [Neutral, Neutral, Preferred, Neutral]);
+}
+
+#[test]
+fn those_who_are_for_others_count_for_nothing_while_there_is_one_for_everybody() {
+    let mut scene = relays(&["clients: {countries: [AT]}", "clients: {countries: [DE]}", ""], 100);
+    scene.from(VIENNA);
+    for (number, listeners) in [80, 0, 90].into_iter().enumerate() {
+        set(&scene, number, listeners, 100);
+    }
+    assert_eq!(thoughts(&scene), [Preferred, Other, Neutral]);
+}
+
+/// Whom a listener from `address` waits with.
+fn admitted(scene: &mut Scene, address: &str, https: bool) -> Option<u64> {
+    scene.from(address);
+    scene.client.https = https;
+    admission(&scene.snapshot, 0, scene.client)
+}
+
+#[test]
+fn where_every_relay_takes_everybody_all_are_alike() {
+    let mut scene = relays(&["", "tier: 1", "clients: {countries: [AT]}"], 10);
+    for address in [VIENNA, BERLIN, VIENNA_BY_6] {
+        assert_eq!(admitted(&mut scene, address, false), None, "{address}");
+        assert_eq!(admitted(&mut scene, address, true), None, "{address} by https");
+    }
+}
+
+#[test]
+fn who_is_kept_from_other_relays_is_told_apart_and_nobody_else() {
+    let mut family = relays(&["ip: 4", ""], 10);
+    let by_4 = admitted(&mut family, VIENNA, false);
+    assert!(by_4.is_some());
+    assert_eq!(admitted(&mut family, BERLIN, false), by_4, "another address, the same relays");
+    assert_eq!(
+        admitted(&mut family, BERLIN, true),
+        by_4,
+        "there is no relay by https to stay with"
+    );
+    assert_ne!(admitted(&mut family, VIENNA_BY_6, false), by_4);
+
+    let mut country = relays(&["clients: {countries: [AT], only: true}", ""], 10);
+    let austrian = admitted(&mut country, VIENNA, false);
+    assert!(austrian.is_some());
+    assert_eq!(admitted(&mut country, VIENNA_BY_6, false), austrian);
+    assert_ne!(admitted(&mut country, BERLIN, false), austrian);
+
+    let mut mixed = scene(
+        "servers: {r0: 'http://r0.example.org', r1: 'https://r1.example.org'}
+streams: {/x: }",
+    );
+    let plain = admitted(&mut mixed, VIENNA, false);
+    assert_eq!(admitted(&mut mixed, VIENNA_BY_6, false), plain);
+    assert_ne!(admitted(&mut mixed, VIENNA, true), plain);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
@@ -260,9 +358,9 @@ proptest! {
         let fair = loads[0] < 15 || others.is_empty() || loads[0] as f64 <= average + 1e-9;
         let expected = match (loads[0] < 20, address == VIENNA) {
             (false, _) => None,
-            (true, false) => Some(Preference::Other),
-            (true, true) if fair => Some(Preference::Preferred),
-            (true, true) => Some(Preference::Neutral),
+            (true, false) => Some(Other),
+            (true, true) if fair => Some(Preferred),
+            (true, true) => Some(Neutral),
         };
         prop_assert_eq!(rank(0), expected, "{:?}", loads);
     }

@@ -1,5 +1,6 @@
 //! When nothing is left: what becomes of a player by the stream's `when_full`.
 
+use super::https::{MIXED, WHEN_FULL};
 use super::*;
 
 const OVERFLOW: &str = "

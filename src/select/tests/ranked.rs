@@ -51,6 +51,30 @@ fn where_one_has_no_limit_listeners_count() {
 }
 
 #[test]
+fn where_none_has_a_limit_listeners_count_for_the_weight_of_their_relay() {
+    for policy in ["least_used", "most_free"] {
+        let scene = four(policy);
+        for (server, listeners) in [("vienna", 95), ("berlin", 60), ("linz", 40)] {
+            let limit = Limit::Unlimited;
+            scene.saw(server, vec![MountReport { limit, ..mount("/x", listeners, 0) }]);
+        }
+        assert_eq!(scene.ranked(), ["berlin", "linz", "vienna", "graz"], "{policy}");
+    }
+}
+
+#[test]
+fn by_most_free_the_most_slots_come_first_and_not_the_smallest_share() {
+    for (policy, expected) in
+        [("least_used", ["vienna", "berlin"]), ("most_free", ["berlin", "vienna"])]
+    {
+        let scene = scene(&TWO.replace("headroom: 0", &format!("headroom: 0, policy: {policy}")));
+        scene.saw("vienna", vec![mount("/x", 5, 10)]);
+        scene.saw("berlin", vec![mount("/x", 90, 100)]);
+        assert_eq!(scene.ranked(), expected, "{policy}");
+    }
+}
+
+#[test]
 fn nobody_is_listed_who_could_not_take_the_listener() {
     let mut scene = four("least_used");
     scene.saw("linz", vec![mount("/x", 999, 1_000)]);

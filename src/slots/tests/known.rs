@@ -105,14 +105,17 @@ fn a_mount_has_the_presence_that_was_seen_last() {
 
 #[test]
 fn of_a_server_one_slot_is_kept_for_the_look_unless_it_has_but_one() {
-    let room = |limit| Account::new(seats_terms(limit)).room();
+    let room = |limit| Account::new(seats_terms(limit, Sharing::ALONE)).room();
     assert_eq!(room(None), None);
     assert_eq!([0, 1, 2, 3, 100].map(|limit| room(Some(limit))), [0, 1, 1, 2, 99].map(Some));
 }
 
 #[test]
 fn what_an_account_tells_adds_up() {
-    let ledger = Ledger::new(UNLIMITED, Terms { max: Some(10), headroom: Headroom::Slots(3) });
+    let ledger = Ledger::new(
+        UNLIMITED,
+        Terms { max: Some(10), headroom: Headroom::Slots(3), sharing: Sharing::ALONE },
+    );
     let seats = &ledger.mount.seats;
     assert_eq!((seats.limit(), seats.room(), seats.load()), (Some(10), Some(7), 0));
     ledger.saw(ledger.begin(at(1.0)), 4);

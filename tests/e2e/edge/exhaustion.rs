@@ -12,12 +12,14 @@ use crate::support::web;
 
 use super::{Normal, REQUEST, answer, raise_limit, relay};
 
-/// Connections that say nothing; those that are turned away are let go.
+/// Connections that begin to ask and say no more; those that are turned away are let go. Had they said
+/// nothing, the kernel would keep them back for a second.
 fn hold(port: u16, count: usize) -> Vec<TcpStream> {
     (0..count)
         .filter_map(|_| {
             let mut socket = TcpStream::connect(("127.0.0.1", port)).ok()?;
             socket.set_read_timeout(Some(Duration::from_millis(20))).ok()?;
+            socket.write_all(b"GET ").ok()?;
             let mut told = [0; 12];
             socket.read_exact(&mut told).is_err().then_some(socket)
         })

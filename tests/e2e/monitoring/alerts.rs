@@ -2,12 +2,14 @@
 //! wait; how long they wait is tried by promtool.
 
 use std::net::TcpStream;
+use std::time::Duration;
 
 use super::{RADIO, on_the_air, relay};
 use crate::support::balancer::Balancer;
+use crate::support::certificate;
 use crate::support::icecast::{ADMIN_PASSWORD, Icecast, Setup};
 use crate::support::lab::{Lab, free_port};
-use crate::support::process::Program;
+use crate::support::process::{Program, eventually};
 use crate::support::prometheus::Prometheus;
 
 #[test]
@@ -104,12 +106,11 @@ fn most_relays_that_hang_at_once_are_alerted_of_as_one_fault() {
 #[test]
 fn connections_turned_away_lines_lost_and_replicas_that_differ_are_alerted_of() {
     let lab = Lab::new();
-    let nowhere = "servers: {one: 'http://127.0.0.1:9'}\nstreams: {/a.ogg: }\n";
     // Its log goes to a disk that is full.
     let deaf = Program::new("sh", "dash").args(["-c", "exec \"$0\" \"$@\" 2>/dev/full"]);
-    let limits = format!("limits: {{max_connections: 2}}\n{nowhere}");
+    let limits = format!("limits: {{max_connections: 2}}\n{NOWHERE}");
     let one = Balancer::start_under(deaf, &lab, &limits);
-    let two = Balancer::start(&lab, nowhere);
+    let two = Balancer::start(&lab, NOWHERE);
     let prometheus = watched(&lab, &[&one, &two]);
 
     let crowd = (0..4).map(|_| TcpStream::connect(("127.0.0.1", one.port())));
@@ -121,6 +122,103 @@ fn connections_turned_away_lines_lost_and_replicas_that_differ_are_alerted_of() 
     prometheus.wait_for_alert("IcecastBalancerConfigDiffers", &[]);
     drop(crowd);
 }
+
+#[test]
+fn an_engine_that_nobody_reaches_is_alerted_of() {
+    let lab = Lab::new();
+    // Nobody listens on this port.
+    let engine = "cluster: {replicas: 2, engine: 'redis://127.0.0.1:1'}";
+    let balancer = Balancer::start(&lab, &format!("{engine}\n{NOWHERE}"));
+    let prometheus = watched(&lab, &[&balancer]);
+    prometheus.wait_for_alert("IcecastBalancerClusterEngineDown", &[]);
+}
+
+#[test]
+fn a_relay_that_comes_and_goes_and_one_that_stays_away_are_alerted_of() {
+    let lab = Lab::new();
+    let (vienna, _at_vienna) = relay(&lab, "vienna");
+    let (mut berlin, _at_berlin) = relay(&lab, "berlin");
+    let config = config(&[("vienna", &vienna), ("berlin", &berlin)], "");
+    let balancer = Balancer::start(&lab, &config);
+    let prometheus = watched(&lab, &[&balancer]);
+    let up = |value: f64| {
+        let query = "icecast_balancer_server_up{server=\"vienna\"}";
+        prometheus.wait_for(query, |values| values == [value]);
+    };
+
+    berlin.kill();
+    for turn in 1..=3 {
+        vienna.hang();
+        up(0.0);
+        if turn < 3 {
+            assert!(!firing(&prometheus).contains(&"IcecastBalancerRelayFlapping".to_owned()));
+            vienna.wake();
+            up(1.0);
+        }
+    }
+    prometheus.wait_for_alert("IcecastBalancerRelayFlapping", &[("server", "vienna")]);
+    // A minute must pass until anything is old.
+    let old = "time() - icecast_balancer_server_last_success_timestamp_seconds{server=\"berlin\"}";
+    eventually("a minute has passed", Duration::from_secs(90), || {
+        (prometheus.query(old).first()? > &60.0).then_some(())
+    });
+    prometheus.wait_for_alert("IcecastBalancerStaleData", &[("server", "berlin")]);
+}
+
+#[test]
+fn certificates_near_their_end_and_a_configuration_that_is_not_watched_are_alerted_of() {
+    let lab = Lab::new();
+    let folder = lab.folder("certificates", "root");
+    certificate::make_for_days(7, &folder, "root");
+    let file = |name: &str| folder.join(name).display().to_string();
+    let config = format!(
+        "tls: {{listen: '127.0.0.1:{}', certificate: '{}', key: '{}'}}\n{NOWHERE}",
+        free_port(),
+        file("radio.crt"),
+        file("radio.key")
+    );
+    // Nobody in there may watch anything.
+    let blind = Program::new("unshare", "util-linux").args([
+        "--user",
+        "--map-root-user",
+        "sh",
+        "-ec",
+        "echo 0 > /proc/sys/user/max_inotify_instances; exec \"$0\" \"$@\"",
+    ]);
+    let balancer = Balancer::start_under(blind, &lab, &config);
+    let prometheus = watched(&lab, &[&balancer]);
+    prometheus.wait_for_alert("IcecastBalancerConfigWatchLost", &[]);
+    prometheus.wait_for_alert("IcecastBalancerCertificateExpires", &[]);
+    assert!(!firing(&prometheus).contains(&"IcecastBalancerCertificateExpiresSoon".to_owned()));
+
+    certificate::make_for_days(2, &folder, "root");
+    prometheus.wait_for_alert("IcecastBalancerCertificateExpiresSoon", &[]);
+    assert!(!firing(&prometheus).contains(&"IcecastBalancerCertificateExpires".to_owned()));
+}
+
+#[test]
+fn a_balancer_that_is_killed_again_and_again_and_one_short_of_files_are_alerted_of() {
+    let lab = Lab::new();
+    // Whoever supervises it starts it anew each time.
+    let killed = "while :; do timeout --foreground -s KILL 4 \"$0\" \"$@\" || :; done";
+    let mortal = Program::new("sh", "dash").args(["-c", killed]);
+    let mortal = Balancer::start_under(mortal, &lab, NOWHERE);
+    let narrow = Program::new("prlimit", "util-linux").args(["--nofile=400"]);
+    let narrow = Balancer::start_under(narrow, &lab, &format!("{PATIENT}{NOWHERE}"));
+    let prometheus = watched(&lab, &[&mortal, &narrow]);
+
+    let crowd = (0..310).map(|_| TcpStream::connect(("127.0.0.1", narrow.port())));
+    let crowd: Vec<_> = crowd.collect::<Result<_, _>>().unwrap();
+    prometheus.wait_for_alert("IcecastBalancerFewFilesLeft", &[]);
+    drop(crowd);
+    prometheus.wait_for_alert("IcecastBalancerRestarting", &[]);
+}
+
+/// A station that is not there.
+const NOWHERE: &str = "servers: {one: 'http://127.0.0.1:9'}\nstreams: {/a.ogg: }\n";
+
+/// Silent connections may stay.
+const PATIENT: &str = "limits: {header_timeout: 5m}\n";
 
 /// A Prometheus with our rules that has scraped the balancers often enough to compare.
 fn watched(lab: &Lab, balancers: &[&Balancer]) -> Prometheus {

@@ -1,9 +1,10 @@
 //! The balancer itself, as operators run it: the binary, a file, two ports.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::lab::{Lab, free_port};
@@ -39,16 +40,38 @@ impl Balancer {
         let folder = lab.folder("balancer", "root");
         let (port, admin, file) = (free_port(), free_port(), folder.join("balancer.yaml"));
         fs::write(&file, addressed(listen, port, admin, config)).unwrap();
-        let process =
-            program.args(["serve".as_ref(), "-c".as_ref(), file.as_os_str()]).start(&folder);
+        let process = serve(program, &file);
         let mut balancer = Self { listen, port, admin, file, process };
+        balancer.wait_until_ready();
+        balancer
+    }
+
+    fn wait_until_ready(&mut self) {
         eventually("the balancer is ready", Duration::from_secs(15), || {
-            if let Some(status) = balancer.process.ended() {
+            if let Some(status) = self.process.ended() {
                 panic!("the balancer ended: {status}");
             }
-            (web::get(&balancer.admin("/readyz")).ok()?.status == 200).then_some(())
+            (web::get(&self.admin("/readyz")).ok()?.status == 200).then_some(())
         });
-        balancer
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        self.process.stop_with(Signal::KILL);
+    }
+
+    /// Asks it to end, as service managers do, and waits until it has.
+    pub(crate) fn stop(&mut self) {
+        self.process.signal(Signal::TERM);
+        let ended = || self.process.ended();
+        let status = eventually("the balancer has ended", Duration::from_secs(15), ended);
+        assert!(status.success(), "{status}");
+    }
+
+    /// Starts one in its place, with its file and its ports, and waits until it is ready.
+    pub(crate) fn start_again(&mut self) {
+        self.process = serve(Program::balancer(), &self.file);
+        self.wait_until_ready();
     }
 
     /// The URL that players are given.
@@ -158,15 +181,20 @@ impl Balancer {
     }
 }
 
-/// `config` with the addresses, and polls quick enough for a test.
-fn addressed(listen: &str, port: u16, admin: u16, config: &str) -> String {
-    format!(
-        "listen: '{listen}:{port}'
-admin: 127.0.0.1:{admin}
-poll: {{interval: 500ms, fast_interval: 200ms, timeout: 2s, rise: 1, slow_start: 1s}}
-{config}"
-    )
+/// Has a program run with this configuration.
+fn serve(program: Program, file: &Path) -> Process {
+    let folder = file.parent().expect("a file in a folder");
+    program.args(["serve".as_ref(), "-c".as_ref(), file.as_os_str()]).start(folder)
 }
+
+/// `config` with the addresses, and polls quick enough for a test unless it says how to poll.
+fn addressed(listen: &str, port: u16, admin: u16, config: &str) -> String {
+    let poll = if config.contains("poll:") { "" } else { QUICK };
+    format!("listen: '{listen}:{port}'\nadmin: 127.0.0.1:{admin}\n{poll}{config}")
+}
+
+const QUICK: &str =
+    "poll: {interval: 500ms, fast_interval: 200ms, timeout: 2s, rise: 1, slow_start: 1s}\n";
 
 /// The element of `list` whose `key` is `value`, or null.
 fn find(list: &Value, key: &str, value: &str) -> Value {

@@ -58,15 +58,16 @@ impl Proxy {
             .replace("bind :80\n", &format!("bind 127.0.0.1:{http}\n"))
             .replace("bind :443 ", &format!("bind 127.0.0.1:{https} "))
             .replace("/etc/haproxy/radio.pem", pem.to_str().unwrap());
-        let config = format!(
-            "global\n    maxconn 200\ndefaults\n    timeout connect 5s\n    timeout client 30s\n    \
-             timeout server 30s\n\n{sections}"
-        );
-        fs::write(folder.join("haproxy.cfg"), config).unwrap();
-        let process = Program::new_as(USER, "haproxy", "haproxy")
-            .args(["-db", "-f", "haproxy.cfg"])
-            .start(&folder);
-        Self { http, https, process }.awaited()
+        Self { http, https, process: haproxy(&folder, &sections) }.awaited()
+    }
+
+    /// HAProxy with sections of the documentation in which it knows its servers itself, by http alone.
+    pub(crate) fn haproxy_alone(lab: &Lab, sections: &str) -> Self {
+        let folder = lab.folder("haproxy", USER.0);
+        let port = free_port();
+        assert!(sections.contains("bind :80\n"), "{sections}");
+        let sections = sections.replace("bind :80\n", &format!("bind 127.0.0.1:{port}\n"));
+        Self { http: port, https: port, process: haproxy(&folder, &sections) }.awaited()
     }
 
     /// The URL of a path, by http or by https.
@@ -85,6 +86,16 @@ impl Proxy {
         });
         self
     }
+}
+
+/// HAProxy in a folder, with these sections.
+fn haproxy(folder: &Path, sections: &str) -> Process {
+    let config = format!(
+        "global\n    maxconn 200\ndefaults\n    timeout connect 5s\n    timeout client 30s\n    \
+         timeout server 30s\n\n{sections}"
+    );
+    fs::write(folder.join("haproxy.cfg"), config).unwrap();
+    Program::new_as(USER, "haproxy", "haproxy").args(["-db", "-f", "haproxy.cfg"]).start(folder)
 }
 
 /// nginx in a folder, with these `server`s.

@@ -44,7 +44,8 @@ pub(crate) fn head(url: &str) -> io::Result<Answer> {
     ask("HEAD", url, "")
 }
 
-fn ask(method: &str, url: &str, headers: &str) -> io::Result<Answer> {
+/// Any request without a body.
+pub(crate) fn ask(method: &str, url: &str, headers: &str) -> io::Result<Answer> {
     let (authority, path) = split(url);
     let mut stream = TcpStream::connect(authority)?;
     stream.set_read_timeout(Some(SILENCE))?;
@@ -63,7 +64,7 @@ fn ask(method: &str, url: &str, headers: &str) -> io::Result<Answer> {
 }
 
 /// The authority and the path of `http://authority/path`.
-fn split(url: &str) -> (&str, &str) {
+pub(crate) fn split(url: &str) -> (&str, &str) {
     let rest = url.strip_prefix("http://").expect("an http URL");
     let slash = rest.find('/').expect("a URL with a path");
     rest.split_at(slash)

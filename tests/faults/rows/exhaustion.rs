@@ -183,7 +183,7 @@ fn far_away(stage: &Stage) -> (Vec<Stub>, Vec<Proxy>, Door) {
 fn starved(stage: &Stage) -> String {
     let (_stubs, _proxies, door) = far_away(stage);
     let load: Vec<_> = (0..4).map(|_| Watch::start(RADIO, Duration::ZERO)).collect();
-    starve(&door, 0.1, 4.0);
+    starve(&door, 0.1, stage.starved.as_secs_f64());
     // Longer at a time than a look may take.
     starve(&door, 1.6, 12.0);
     let records: Vec<_> = load.into_iter().map(Watch::stop).collect();

@@ -27,7 +27,12 @@ pub(crate) struct Stub {
 impl Stub {
     /// Starts it: statistics are answered as `looks` says, listeners are always welcome.
     pub(crate) fn start(number: u8, looks: Does) -> Self {
-        let listener = TcpListener::bind(address(number)).unwrap();
+        Self::start_at(&address(number), looks)
+    }
+
+    /// The same at another address and port.
+    pub(crate) fn start_at(address: &str, looks: Does) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let looks = Arc::new(Mutex::new(looks));
         let listeners = Arc::new(AtomicUsize::new(0));
         let (doing, counting) = (Arc::clone(&looks), Arc::clone(&listeners));

@@ -37,7 +37,14 @@ fn fields(line: &str) -> (Vec<&str>, Vec<&str>) {
 
 #[tokio::test]
 async fn a_line_tells_what_was_asked_and_what_was_told() {
-    let program = logging(&[]).await;
+    // Whichever door a request comes in by.
+    for doors in [&[][..], &["--one-door"]] {
+        lines_tell_what_was_asked_and_what_was_told(doors).await;
+    }
+}
+
+async fn lines_tell_what_was_asked_and_what_was_told(doors: &[&str]) {
+    let program = logging(doors).await;
     let heads = [
         format!("GET {STREAM}?token=Kanarienvogel HTTP/1.1\r\nHost: x\r\nUser-Agent: mpv 0.40\r\n"),
         format!("HEAD {STREAM} HTTP/1.0\r\n"),

@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::net::TcpListener;
+use std::process::Stdio;
 
 use serde_json::Value;
 
+use super::deaf::Deaf;
 use super::program::{Program, command, run, text};
 use super::{INVALID, VALID, folder, path, servable, serving};
 
@@ -65,6 +67,16 @@ async fn the_level_can_be_given_on_the_command_line_and_in_the_environment() {
         // A connection that is cut in the middle of a request is worth a word to who debugs.
         crate::support::raw(program.public, "no HTTP\r\n\r\n").await;
         program.until_logged("DEBUG connection ended").await;
+    }
+}
+
+#[tokio::test]
+async fn who_wants_few_lines_is_served_none_the_less_and_as_long() {
+    for level in ["warn", "error", "off"] {
+        let mut program = Deaf::start(&["--log-level", level], Stdio::null(), Stdio::null()).await;
+        // Whatever is done at the start has been done.
+        program.crowd(4, 400).await;
+        assert_eq!(program.end().await.0, Some(0), "{level}");
     }
 }
 

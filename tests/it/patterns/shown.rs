@@ -76,7 +76,7 @@ async fn a_relays_own_limit_bounds_what_its_streams_have_free_together() {
 }
 
 #[tokio::test]
-async fn the_json_has_all_streams_and_the_page_two_hundred() {
+async fn the_json_has_all_streams_and_the_page_a_few_and_two_hundred_where_they_are_alone() {
     let names: Vec<String> = (0..250).map(|n| format!("/talks/{n:03}.ogg")).collect();
     let relay = talks(&names.iter().map(String::as_str).collect::<Vec<_>>());
     let balancer = watching(&[&relay], "/talks/*: , /other.ogg: ").await;
@@ -92,11 +92,28 @@ async fn the_json_has_all_streams_and_the_page_two_hundred() {
     assert_eq!(streams[7]["path"], "/talks/007.ogg");
     assert_eq!(number(&streams[7], "/mounts/0/redirects"), 1);
     assert_eq!(number(&streams[8], "/mounts/0/redirects"), 0);
+    let rows = async |query: &str| {
+        let page = balancer.admin_get(&format!("/{query}")).await.body;
+        (page.matches("<tr data-key=\"/talks/").count(), page)
+    };
     eventually("the page shows the first of them", async || {
-        let page = balancer.admin_get("/").await.body;
-        page.matches("<tr><td>/talks/").count() == 200
-            && page.contains("250 of at most 2000 streams")
-            && page.contains("And 50 more: ")
+        let (count, page) = rows("").await;
+        count == 12
+            && page.contains("250 of at most 2,000 streams")
+            && page.contains("and 238 more")
     })
     .await;
+    let alone = "?stream=%2Ftalks%2F%2A";
+    let (count, page) = rows(alone).await;
+    assert_eq!(count, 200, "{page}");
+    assert!(
+        page.contains("1–200 of 250") && !page.contains("<tbody data-key=\"/other.ogg\">"),
+        "{page}"
+    );
+    let (count, page) = rows(&format!("{alone}&page=2")).await;
+    assert!(count == 50 && page.contains("/talks/249.ogg"), "{page}");
+    let (count, page) = rows("?q=TALKS/24").await;
+    assert!(count == 10 && !page.contains("/talks/250.ogg"), "{page}");
+    let (count, page) = rows("?stream=%2Ftalks%2F007.ogg").await;
+    assert!(count == 0 && page.contains("<tr data-key=\"r0\">"), "{page}");
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use icecast_balancer::forwarded::Peer;
 use icecast_balancer::redirect::{Redirector, answer_head};
@@ -17,7 +19,7 @@ use icecast_balancer::server::{
     self, Answer, Bounds, Connections, Descriptors, Service, Shed, Speech,
 };
 use icecast_balancer::state::{Snapshot, State};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::support::{PORTS, Wire, eventually};
@@ -32,6 +34,8 @@ struct Hello {
 const EXEMPT: &str = "127.0.0.9";
 
 impl Service for Hello {
+    type Body = Full<Bytes>;
+
     async fn answer(&self, _request: Request<Incoming>, _peer: Peer) -> Answer {
         Response::default()
     }
@@ -61,8 +65,8 @@ struct Port {
     _stop: DropGuard,
 }
 
-async fn port() -> Port {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+fn port() -> Port {
+    let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let (service, connections) = (Arc::new(Hello::default()), Arc::new(Connections::default()));
     let stop = CancellationToken::new();
@@ -91,7 +95,7 @@ impl Port {
 
 #[tokio::test]
 async fn a_client_that_has_its_connections_is_told_503_and_the_next_client_is_served() {
-    let port = port().await;
+    let port = port();
     let mut held = Vec::new();
     for _ in 0..3 {
         let (status, wire) = port.ask_from("127.0.0.2").await;
@@ -115,7 +119,7 @@ async fn a_client_that_has_its_connections_is_told_503_and_the_next_client_is_se
 
 #[tokio::test]
 async fn who_speaks_for_many_is_bound_by_the_sum_alone() {
-    let port = port().await;
+    let port = port();
     let mut held = Vec::new();
     for _ in 0..10 {
         let (status, wire) = port.ask_from(EXEMPT).await;
@@ -128,7 +132,7 @@ async fn who_speaks_for_many_is_bound_by_the_sum_alone() {
 }
 
 /// A balancer's memory without a balancer.
-fn state(limits: &str) -> Arc<State> {
+pub(super) fn state(limits: &str) -> Arc<State> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("balancer.yaml");
     let rest = "servers: {one: 'http://127.0.0.1:9'}\nstreams: {/a.ogg: }\n";
@@ -165,7 +169,7 @@ fn a_head_is_answered_without_a_socket() {
 
 #[tokio::test]
 async fn a_flood_of_one_client_leaves_nothing_behind() {
-    let port = port().await;
+    let port = port();
     for _ in 0..1_000 {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.4:0".parse().unwrap()).unwrap();

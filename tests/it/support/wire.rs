@@ -89,6 +89,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.next(false).await
     }
 
+    /// The next answer, to `HEAD`; `None` if the connection is closed before.
+    pub(crate) async fn answer_to_head_if_any(&mut self) -> Option<Answer> {
+        self.next(true).await
+    }
+
     /// The next answer, to `HEAD`.
     pub(crate) async fn answer_to_head(&mut self) -> Answer {
         self.next(true).await.expect("an answer before the connection is closed")
