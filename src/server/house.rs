@@ -19,6 +19,7 @@ use tracing::{debug, warn};
 
 use crate::forwarded::Peer;
 
+use super::connections::Open;
 use super::door::{self, Seen, Unsent};
 use super::lobby::{Lobby, Seat};
 use super::{Begun, Bounds, Connections, Service, Shed, Speech, converse, handshake, proxied};
@@ -38,15 +39,19 @@ pub(super) struct House<S> {
     pub(super) under_way: TaskTracker,
 }
 
-/// A connection that is hosted.
+/// A connection that is hosted. Thousands idle, so this and what waits for them are kept small.
 #[derive(Debug)]
 struct Guest {
     stream: Stream,
     peer: Peer,
     /// How long it may take for a head, and to take an answer.
     limit: Duration,
+    /// When its next head must be whole.
+    deadline: Instant,
     /// Whether it came through the fast door, behind which there are no PROXY headers.
     is_fast: bool,
+    /// It counts for as long as it is here.
+    _counts: Open,
 }
 
 /// When the log said last that connections are turned away.
@@ -82,8 +87,8 @@ impl<S: Service> House<S> {
         let peer = Peer::of_socket(address);
         let from = peer.address.ip();
         let bounds = self.service.bounds(from);
-        let guard = match self.connections.admit(from, &bounds) {
-            Ok(guard) => guard,
+        let counts = match self.connections.admit(from, &bounds) {
+            Ok(counts) => counts,
             Err(why) => {
                 self.service.shed(why);
                 // For a word by TLS a handshake would have to be made.
@@ -94,37 +99,45 @@ impl<S: Service> House<S> {
             }
         };
         let limit = bounds.header_timeout;
-        let mut begun = Begun { bytes: Vec::new(), deadline: Instant::now() + limit };
-        let mut unsent = None;
+        let deadline = Instant::now() + limit;
         let is_fast = self.is_fast(from);
+        let mut seen = Seen::Other(Vec::new());
         if is_fast {
             // A fault of ours costs its connection, and not the port.
             let look = || door::look(&*self.service, peer, &mut Fresh(&stream));
-            match catch_unwind(AssertUnwindSafe(look)).unwrap_or(Seen::Over) {
-                Seen::Over => return,
-                Seen::Nothing | Seen::Answered(_) => {}
-                Seen::Other(bytes) => begun.bytes = bytes,
-                Seen::Unsent(rest) => unsent = Some(rest),
-            }
+            seen = catch_unwind(AssertUnwindSafe(look)).unwrap_or(Seen::Over);
+        }
+        if seen == Seen::Over {
+            return;
         }
         let stream = match Stream::from_std(stream) {
             Ok(stream) => stream,
             Err(error) => return debug!(%address, %error, "connection lost"),
         };
-        let (house, mut guest) = (Arc::clone(self), Guest { stream, peer, limit, is_fast });
+        let mut guest = Guest { stream, peer, limit, deadline, is_fast, _counts: counts };
+        let house = Arc::clone(self);
         self.under_way.spawn(async move {
-            let _guard = guard;
-            if let Some(unsent) = unsent {
-                if !Box::pin(house.send(&mut guest, unsent)).await {
-                    return;
+            // What comes through the fast door, as long as that is all that comes.
+            let mut seat = None;
+            let bytes = loop {
+                match seen {
+                    Seen::Other(bytes) => break bytes,
+                    Seen::Over => return,
+                    // This and what hyper needs are kept apart: else connections without it took as
+                    // much room.
+                    Seen::Unsent(rest) => {
+                        if !Box::pin(house.send(&mut guest, rest)).await {
+                            return;
+                        }
+                        seen = Seen::Nothing;
+                    }
+                    Seen::Nothing | Seen::Answered(_) => {
+                        seen = poll_fn(|cx| house.poll_answers(cx, &mut guest, &mut seat)).await;
+                    }
                 }
-                begun.deadline = Instant::now() + limit;
-            }
-            if is_fast && begun.bytes.is_empty() && !house.keep(&mut guest, &mut begun).await {
-                return;
-            }
-            // What hyper needs is kept apart: else connections without it took as much room.
-            Box::pin(house.host(guest, begun)).await;
+            };
+            drop(seat);
+            Box::pin(house.host(guest, bytes)).await;
         });
     }
 
@@ -137,55 +150,32 @@ impl<S: Service> House<S> {
             && !self.service.begins_with_proxy_header(from)
     }
 
-    /// Answers plain requests as long as only such come. `false`: the connection is at its end.
-    async fn keep(&self, guest: &mut Guest, begun: &mut Begun) -> bool {
-        let enter = |cx: &mut Context<'_>| self.lobby.enter(cx.waker(), begun.deadline);
-        let seat = poll_fn(|cx| Poll::Ready(enter(cx))).await;
-        loop {
-            let answering = poll_fn(|cx| self.poll_answers(cx, guest, &seat, &mut begun.deadline));
-            match answering.await {
-                Some(Seen::Unsent(rest)) => {
-                    if !Box::pin(self.send(guest, rest)).await {
-                        return false;
-                    }
-                    begun.deadline = Instant::now() + guest.limit;
-                }
-                Some(Seen::Other(bytes)) => {
-                    begun.bytes = bytes;
-                    return true;
-                }
-                Some(Seen::Nothing | Seen::Answered(_) | Seen::Over) => return false,
-                None => return true,
-            }
-        }
-    }
-
-    /// Answers what comes, until something else is to be done than that. `None`: no more requests are
-    /// answered here.
-    fn poll_answers(
-        &self,
+    /// Answers plain requests as they come, until something else is to be done than that.
+    fn poll_answers<'a>(
+        &'a self,
         cx: &mut Context<'_>,
         guest: &mut Guest,
-        seat: &Seat<'_>,
-        deadline: &mut Instant,
-    ) -> Poll<Option<Seen>> {
+        seat: &mut Option<Seat<'a>>,
+    ) -> Poll<Seen> {
+        // Whoever comes after the call that all shall go is told so below.
+        let seat = seat.get_or_insert_with(|| self.lobby.enter(cx.waker(), guest.deadline));
         loop {
-            // What comes after a stop is left where it is.
+            // What comes after a stop is left where it is, for hyper.
             if self.lobby.is_closed() {
-                return Poll::Ready(None);
+                return Poll::Ready(Seen::Other(Vec::new()));
             }
             let mut stream = Polled { stream: &mut guest.stream, cx };
             match door::look(&*self.service, guest.peer, &mut stream) {
                 // Called, perhaps.
-                Seen::Nothing if *deadline <= Instant::now() => {
-                    return Poll::Ready(Some(Seen::Over));
+                Seen::Nothing if guest.deadline <= Instant::now() => {
+                    return Poll::Ready(Seen::Over);
                 }
                 Seen::Nothing => {
-                    seat.stay(*deadline);
+                    seat.stay(guest.deadline);
                     return Poll::Pending;
                 }
-                Seen::Answered(at) => *deadline = at + guest.limit,
-                seen => return Poll::Ready(Some(seen)),
+                Seen::Answered(at) => guest.deadline = at + guest.limit,
+                seen => return Poll::Ready(seen),
             }
             // Hardly anybody has more to say.
             if guest.stream.poll_read_ready(cx).is_pending() {
@@ -201,22 +191,24 @@ impl<S: Service> House<S> {
             sleep(unsent.pause).await;
             timeout(guest.limit, guest.stream.write_all(&unsent.rest)).await
         };
-        tokio::select! {
-            sent = sending => matches!(sent, Ok(Ok(()))) && !unsent.closes,
+        let sent = tokio::select! {
+            sent = sending => matches!(sent, Ok(Ok(()))),
             () = self.abandon.cancelled() => false,
-        }
+        };
+        guest.deadline = Instant::now() + guest.limit;
+        sent && !unsent.closes
     }
 
-    /// Serves a connection by hyper to its end.
-    async fn host(&self, guest: Guest, begun: Begun) {
+    /// Serves a connection, of which this much was read, by hyper to its end.
+    async fn host(&self, guest: Guest, bytes: Vec<u8>) {
         tokio::select! {
-            () = self.serve(guest, begun) => {}
+            () = self.serve(guest, bytes) => {}
             () = self.abandon.cancelled() => {}
         }
     }
 
-    async fn serve(&self, guest: Guest, mut begun: Begun) {
-        let Guest { mut stream, mut peer, limit, is_fast } = guest;
+    async fn serve(&self, guest: Guest, bytes: Vec<u8>) {
+        let Guest { mut stream, mut peer, limit, deadline, is_fast, _counts } = guest;
         let Self { service, connections, stop, .. } = self;
         // Small answers must not wait for more; where this fails, the connection is gone anyway.
         if let Err(error) = stream.set_nodelay(true) {
@@ -224,11 +216,11 @@ impl<S: Service> House<S> {
         }
         // A stream that tokio has just begun to watch takes nothing before it has heard of it, and a
         // refusal is not said twice.
-        if !begun.bytes.is_empty()
-            && !matches!(timeout_at(begun.deadline, stream.writable()).await, Ok(Ok(())))
+        if !bytes.is_empty() && !matches!(timeout_at(deadline, stream.writable()).await, Ok(Ok(())))
         {
             return;
         }
+        let mut begun = Begun { bytes, deadline };
         if !is_fast && service.begins_with_proxy_header(peer.address.ip()) {
             let greeting = proxied::greet(&mut stream, peer.address, &**service, limit, stop);
             let Some(introduced) = greeting.await else { return };
