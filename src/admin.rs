@@ -30,7 +30,7 @@ use crate::fleet::ServerState;
 use crate::forwarded::Peer;
 use crate::metrics::{self, Mounts};
 use crate::reload::{Outcome, ReloadHandle};
-use crate::server::{self, Bounds, Connections, Service, Shed};
+use crate::server::{self, Connections, Service, Shed, Terms};
 use crate::slots::Moment;
 use crate::state::State;
 use crate::status::page::{self, View};
@@ -257,8 +257,13 @@ impl Service for Admin {
 
     fn shed(&self, _why: Shed) {}
 
-    fn bounds(&self, _peer: IpAddr) -> Bounds {
-        Bounds { max_connections: 256, per_client: None, header_timeout: Duration::from_secs(5) }
+    fn terms(&self, _peer: IpAddr) -> Terms {
+        Terms {
+            max_connections: 256,
+            per_client: None,
+            header_timeout: Duration::from_secs(5),
+            proxy_header: false,
+        }
     }
 }
 

@@ -33,7 +33,7 @@ use crate::player::Refusal;
 use crate::queue::Place;
 use crate::recent::Visitor;
 use crate::select::{Decision, assign};
-use crate::server::{Answer, Bounds, Descriptors, Plain, Raw, Service, Shed};
+use crate::server::{Answer, Descriptors, Plain, Raw, Service, Shed, Terms};
 use crate::slots::Moment;
 use crate::state::{Snapshot, State};
 use crate::waiting;
@@ -146,10 +146,6 @@ impl Service for Redirector {
         })
     }
 
-    fn begins_with_proxy_header(&self, from: IpAddr) -> bool {
-        self.state.load().fleet.proxies.introduce(from)
-    }
-
     fn without_proxy_header(&self) {
         self.state.totals.shed_proxy_header.increment();
     }
@@ -176,15 +172,16 @@ impl Service for Redirector {
 
     /// A proxy on this machine, or one that is trusted, speaks for everybody who comes through it;
     /// nobody else comes from loopback.
-    fn bounds(&self, peer: IpAddr) -> Bounds {
+    fn terms(&self, peer: IpAddr) -> Terms {
         let snapshot = self.state.load();
         let fleet = &snapshot.fleet;
         let room = self.descriptors.connections(fleet.servers.len());
         let speaks_for_many = peer.is_loopback() || fleet.proxies.trusted.contain(peer);
-        Bounds {
+        Terms {
             max_connections: fleet.limits.max_connections.min(room),
             per_client: (!speaks_for_many).then_some(fleet.limits.per_client),
             header_timeout: fleet.limits.header_timeout,
+            proxy_header: fleet.proxies.introduce(peer),
         }
     }
 }

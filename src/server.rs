@@ -92,11 +92,6 @@ pub trait Service: Send + Sync + 'static {
         None
     }
 
-    /// Whether connections from this address begin with a PROXY header; asked for each.
-    fn begins_with_proxy_header(&self, _from: IpAddr) -> bool {
-        false
-    }
-
     /// Learns of a connection that was closed because it did not begin so.
     fn without_proxy_header(&self) {}
 
@@ -115,8 +110,8 @@ pub trait Service: Send + Sync + 'static {
     /// Learns of a connection that was turned away.
     fn shed(&self, why: Shed);
 
-    /// What `peer` may take now; asked for each connection.
-    fn bounds(&self, peer: IpAddr) -> Bounds;
+    /// How `peer` is served now; asked for each connection.
+    fn terms(&self, peer: IpAddr) -> Terms;
 }
 
 /// What is spoken on a port.
@@ -128,9 +123,9 @@ pub enum Speech {
     Tls,
 }
 
-/// What a peer may take of a port.
+/// How a peer is served, and what it may take of a port.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub struct Terms {
     /// Connections of everybody at one time; more are turned away.
     pub max_connections: usize,
     /// Connections of this peer's address (IPv6: its /64) at one time; more are turned away.
@@ -138,6 +133,8 @@ pub struct Bounds {
     pub per_client: Option<usize>,
     /// From a request's first moment to the end of its head, and for an answer to be taken.
     pub header_timeout: Duration,
+    /// Whether its connections begin with a PROXY header.
+    pub proxy_header: bool,
 }
 
 /// Why a connection was turned away.

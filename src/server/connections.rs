@@ -2,13 +2,15 @@
 
 use std::array;
 use std::collections::HashMap;
-use std::collections::hash_map::{Entry, RandomState};
+use std::collections::hash_map::Entry;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Bounds, Shed};
+use foldhash::fast::RandomState;
+
+use super::{Shed, Terms};
 
 /// The connections of one port, or of several that share their bounds.
 #[derive(Debug, Default)]
@@ -34,10 +36,14 @@ pub(super) struct Busy<'a>(&'a Connections);
 /// request; in shards, so that those who leave seldom wait for those who come.
 #[derive(Debug)]
 struct Clients {
-    shards: [Mutex<HashMap<IpAddr, usize>>; SHARDS],
-    /// Keyed by chance, so that nobody can choose addresses that meet in one shard.
-    hasher: RandomState,
+    shards: [Mutex<Counts>; SHARDS],
+    /// Finds the shard, by chance. Whoever could make addresses meet in one would make them wait there for
+    /// a moment; in the table itself, which anybody fills, the standard library's hash prevents worse.
+    shard: RandomState,
 }
+
+/// Connections of each.
+type Counts = HashMap<IpAddr, usize>;
 
 const SHARDS: usize = 16;
 
@@ -52,13 +58,13 @@ impl Connections {
         self.busy.load(Relaxed)
     }
 
-    /// One more, of `peer`, if the bounds allow it.
-    pub(super) fn admit(self: &Arc<Self>, peer: IpAddr, bounds: &Bounds) -> Result<Open, Shed> {
-        if self.open() >= bounds.max_connections {
+    /// One more, of `peer`, if its terms allow it.
+    pub(super) fn admit(self: &Arc<Self>, peer: IpAddr, terms: &Terms) -> Result<Open, Shed> {
+        if self.open() >= terms.max_connections {
             return Err(Shed::MaxConnections);
         }
         let mut client = None;
-        if let Some(most) = bounds.per_client {
+        if let Some(most) = terms.per_client {
             let peer = client_of(peer);
             if !self.clients.enter(peer, most) {
                 return Err(Shed::PerClient);
@@ -91,11 +97,14 @@ impl Clients {
     /// One more of `client`, unless it has `most` already.
     fn enter(&self, client: IpAddr, most: usize) -> bool {
         self.with(client, |clients| {
-            let count = clients.get(&client).copied().unwrap_or(0);
-            if count >= most {
-                return false;
+            match clients.entry(client) {
+                Entry::Occupied(count) if *count.get() >= most => return false,
+                Entry::Occupied(count) => *count.into_mut() += 1,
+                Entry::Vacant(_) if most == 0 => return false,
+                Entry::Vacant(first) => {
+                    first.insert(1);
+                }
             }
-            clients.insert(client, count + 1);
             true
         })
     }
@@ -112,12 +121,8 @@ impl Clients {
         });
     }
 
-    fn with<T: Default>(
-        &self,
-        client: IpAddr,
-        act: impl FnOnce(&mut HashMap<IpAddr, usize>) -> T,
-    ) -> T {
-        let shard = usize::try_from(self.hasher.hash_one(client) % SHARDS as u64).unwrap_or(0);
+    fn with<T: Default>(&self, client: IpAddr, act: impl FnOnce(&mut Counts) -> T) -> T {
+        let shard = usize::try_from(self.shard.hash_one(client) % SHARDS as u64).unwrap_or(0);
         let Some(shard) = self.shards.get(shard) else { return T::default() };
         act(&mut shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -125,7 +130,7 @@ impl Clients {
 
 impl Default for Clients {
     fn default() -> Self {
-        Self { shards: array::from_fn(|_| Mutex::default()), hasher: RandomState::new() }
+        Self { shards: array::from_fn(|_| Mutex::default()), shard: RandomState::default() }
     }
 }
 
@@ -150,8 +155,13 @@ mod tests {
 
     use super::*;
 
-    fn bounds(max_connections: usize, per_client: Option<usize>) -> Bounds {
-        Bounds { max_connections, per_client, header_timeout: Duration::from_secs(5) }
+    fn terms(max_connections: usize, per_client: Option<usize>) -> Terms {
+        Terms {
+            max_connections,
+            per_client,
+            header_timeout: Duration::from_secs(5),
+            proxy_header: false,
+        }
     }
 
     fn admit(
@@ -159,7 +169,7 @@ mod tests {
         peer: &str,
         per_client: Option<usize>,
     ) -> Result<Open, Shed> {
-        connections.admit(peer.parse().unwrap(), &bounds(8, per_client))
+        connections.admit(peer.parse().unwrap(), &terms(8, per_client))
     }
 
     #[test]
@@ -207,7 +217,7 @@ mod tests {
     #[test]
     fn nothing_is_remembered_of_clients_who_left() {
         let connections = Arc::new(Connections::default());
-        let (clients, all) = (4_000_u32, bounds(usize::MAX, Some(4)));
+        let (clients, all) = (4_000_u32, terms(usize::MAX, Some(4)));
         let open: Vec<_> = (0..4 * clients)
             .map(|number| connections.admit(IpAddr::from((number % clients).to_be_bytes()), &all))
             .collect();

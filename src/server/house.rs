@@ -22,7 +22,7 @@ use crate::forwarded::Peer;
 use super::connections::Open;
 use super::door::{self, Seen, Unsent};
 use super::lobby::{Lobby, Seat};
-use super::{Begun, Bounds, Connections, Service, Shed, Speech, converse, handshake, proxied};
+use super::{Begun, Connections, Service, Shed, Speech, Terms, converse, handshake, proxied};
 
 /// What the connections of a listener share.
 #[derive(Debug)]
@@ -48,8 +48,8 @@ struct Guest {
     limit: Duration,
     /// When its next head must be whole.
     deadline: Instant,
-    /// Whether it came through the fast door, behind which there are no PROXY headers.
-    is_fast: bool,
+    /// Whether it begins with a PROXY header.
+    proxy_header: bool,
     /// It counts for as long as it is here.
     _counts: Open,
 }
@@ -86,8 +86,8 @@ impl<S: Service> House<S> {
     ) {
         let peer = Peer::of_socket(address);
         let from = peer.address.ip();
-        let bounds = self.service.bounds(from);
-        let counts = match self.connections.admit(from, &bounds) {
+        let terms = self.service.terms(from);
+        let counts = match self.connections.admit(from, &terms) {
             Ok(counts) => counts,
             Err(why) => {
                 self.service.shed(why);
@@ -95,14 +95,13 @@ impl<S: Service> House<S> {
                 if self.speech == Speech::Plain {
                     turn_away(&stream);
                 }
-                return reminders.turned_away(why, from, &bounds);
+                return reminders.turned_away(why, from, &terms);
             }
         };
-        let limit = bounds.header_timeout;
+        let Terms { header_timeout: limit, proxy_header, .. } = terms;
         let deadline = Instant::now() + limit;
-        let is_fast = self.is_fast(from);
         let mut seen = Seen::Other(Vec::new());
-        if is_fast {
+        if self.is_fast(&terms) {
             // A fault of ours costs its connection, and not the port.
             let look = || door::look(&*self.service, peer, &mut Fresh(&stream));
             seen = catch_unwind(AssertUnwindSafe(look)).unwrap_or(Seen::Over);
@@ -114,7 +113,7 @@ impl<S: Service> House<S> {
             Ok(stream) => stream,
             Err(error) => return debug!(%address, %error, "connection lost"),
         };
-        let mut guest = Guest { stream, peer, limit, deadline, is_fast, _counts: counts };
+        let mut guest = Guest { stream, peer, limit, deadline, proxy_header, _counts: counts };
         let house = Arc::clone(self);
         self.under_way.spawn(async move {
             // What comes through the fast door, as long as that is all that comes.
@@ -141,13 +140,13 @@ impl<S: Service> House<S> {
         });
     }
 
-    /// Whether plain requests from this address can be answered at once. After a stop it is the other
-    /// door that sees to the end of connections.
-    fn is_fast(&self, from: IpAddr) -> bool {
+    /// Whether plain requests can be answered at once on these terms. After a stop it is the other door
+    /// that sees to the end of connections.
+    fn is_fast(&self, terms: &Terms) -> bool {
         self.speech == Speech::Plain
             && self.service.has_fast_door()
             && !self.lobby.is_closed()
-            && !self.service.begins_with_proxy_header(from)
+            && !terms.proxy_header
     }
 
     /// Answers plain requests as they come, until something else is to be done than that.
@@ -208,7 +207,7 @@ impl<S: Service> House<S> {
     }
 
     async fn serve(&self, guest: Guest, bytes: Vec<u8>) {
-        let Guest { mut stream, mut peer, limit, deadline, is_fast, _counts } = guest;
+        let Guest { mut stream, mut peer, limit, deadline, proxy_header, _counts } = guest;
         let Self { service, connections, stop, .. } = self;
         // Small answers must not wait for more; where this fails, the connection is gone anyway.
         if let Err(error) = stream.set_nodelay(true) {
@@ -221,7 +220,7 @@ impl<S: Service> House<S> {
             return;
         }
         let mut begun = Begun { bytes, deadline };
-        if !is_fast && service.begins_with_proxy_header(peer.address.ip()) {
+        if proxy_header {
             let greeting = proxied::greet(&mut stream, peer.address, &**service, limit, stop);
             let Some(introduced) = greeting.await else { return };
             peer = introduced;
@@ -301,15 +300,15 @@ impl Reminders {
     }
 
     /// A connection was turned away, which is told now and then.
-    fn turned_away(&mut self, why: Shed, client: IpAddr, bounds: &Bounds) {
+    fn turned_away(&mut self, why: Shed, client: IpAddr, terms: &Terms) {
         match why {
             Shed::MaxConnections if self.too_many.is_due() => warn!(
-                connections = bounds.max_connections,
+                connections = terms.max_connections,
                 "turning connections away: there are as many as there may be"
             ),
             Shed::PerClient if self.of_one.is_due() => warn!(
                 %client,
-                connections = bounds.per_client,
+                connections = terms.per_client,
                 "turning connections away: this client has as many as it may have"
             ),
             Shed::MaxConnections | Shed::PerClient => {}

@@ -30,8 +30,8 @@ enum Failure {
     Lost(io::Error),
 }
 
-/// Who is at the other end of a connection: by its socket, or by the word of the proxy that opened
-/// it. `None`: the proxy did not say, or the program stops, and the connection is to be closed.
+/// Who is at the other end of a connection, by the word of the proxy that opened it. `None`: the proxy
+/// did not say, or the program stops, and the connection is to be closed.
 pub(super) async fn greet(
     stream: &mut TcpStream,
     address: SocketAddr,
@@ -40,9 +40,6 @@ pub(super) async fn greet(
     stop: &CancellationToken,
 ) -> Option<Peer> {
     let peer = Peer::of_socket(address);
-    if !service.begins_with_proxy_header(peer.address.ip()) {
-        return Some(peer);
-    }
     let told_to_end = async {
         stop.cancelled().await;
         sleep(LAST_REQUESTS).await;

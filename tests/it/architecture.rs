@@ -133,7 +133,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("crossterm", &["commands"]),
     ("csv", &["simulate"]),
     ("fastrand", &["cluster", "poller", "redirect", "select", "simulate", "status", "waiting"]),
-    ("foldhash", &["fleet", "recent"]),
+    ("foldhash", &["fleet", "recent", "server"]),
     ("http", &["admin", "fleet", "forwarded", "poller", "queue", "redirect", "select", "server"]),
     ("http_body_util", &["admin", "poller", "redirect", "server"]),
     ("httparse", &["server"]),

@@ -12,7 +12,7 @@ use hyper::{Request, Response};
 use icecast_balancer::app::{App, Runtimes};
 use icecast_balancer::forwarded::Peer;
 use icecast_balancer::reload;
-use icecast_balancer::server::{self, Answer, Bounds, Connections, Service, Shed, Speech};
+use icecast_balancer::server::{self, Answer, Connections, Service, Shed, Speech, Terms};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
@@ -33,8 +33,13 @@ impl Service for Brittle {
 
     fn shed(&self, _why: Shed) {}
 
-    fn bounds(&self, _peer: IpAddr) -> Bounds {
-        Bounds { max_connections: 100, per_client: None, header_timeout: Duration::from_secs(5) }
+    fn terms(&self, _peer: IpAddr) -> Terms {
+        Terms {
+            max_connections: 100,
+            per_client: None,
+            header_timeout: Duration::from_secs(5),
+            proxy_header: false,
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use icecast_balancer::forwarded::Peer;
 use icecast_balancer::redirect::{Redirector, answer_head};
 use icecast_balancer::reload;
 use icecast_balancer::server::{
-    self, Answer, Bounds, Connections, Descriptors, Service, Shed, Speech,
+    self, Answer, Connections, Descriptors, Service, Shed, Speech, Terms,
 };
 use icecast_balancer::state::{Snapshot, State};
 use tokio::net::{TcpSocket, TcpStream};
@@ -49,11 +49,12 @@ impl Service for Hello {
         };
     }
 
-    fn bounds(&self, peer: IpAddr) -> Bounds {
-        Bounds {
+    fn terms(&self, peer: IpAddr) -> Terms {
+        Terms {
             max_connections: 10,
             per_client: (peer.to_string() != EXEMPT).then_some(3),
             header_timeout: Duration::from_secs(60),
+            proxy_header: false,
         }
     }
 }
@@ -145,7 +146,7 @@ pub(super) fn state(limits: &str) -> Arc<State> {
 fn on_the_public_port_everybody_but_loopback_is_bound() {
     for (limits, most) in [("", 64), ("limits: {per_client: 5}\n", 5)] {
         let redirector = Redirector::new(state(limits), Descriptors::raised());
-        let bound = |peer: &str| redirector.bounds(peer.parse().unwrap()).per_client;
+        let bound = |peer: &str| redirector.terms(peer.parse().unwrap()).per_client;
         for peer in ["192.0.2.1", "10.0.0.1", "2001:db8::1", "fe80::1"] {
             assert_eq!(bound(peer), Some(most), "{peer}");
         }
