@@ -4,11 +4,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::thread::{self, Thread};
 
-use crossbeam_queue::ArrayQueue;
+use crossbeam_queue::SegQueue;
 
 use crate::counters::Counter;
 
-/// How many lines may wait to be written.
+/// How many lines may wait to be written; where several tell at once, each of them one more.
 pub(super) const MOST_LINES: usize = 8 * 1024;
 
 /// How many bytes the lines that wait may have together.
@@ -26,7 +26,8 @@ pub(super) trait Line: Send + 'static {
 /// The lines that wait to be written, and what their writer is asked to do.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
-    lines: ArrayQueue<T>,
+    /// Takes room for what waits alone, which is hardly ever much.
+    lines: SegQueue<T>,
     bytes: AtomicUsize,
     lost: AtomicU64,
     lost_in_all: &'static Counter,
@@ -39,7 +40,7 @@ impl<T: Line> Queue<T> {
     /// An empty one, which counts what it loses in `lost_in_all` as well.
     pub(super) fn new(lost_in_all: &'static Counter) -> Self {
         Self {
-            lines: ArrayQueue::new(MOST_LINES),
+            lines: SegQueue::new(),
             bytes: AtomicUsize::new(0),
             lost: AtomicU64::new(0),
             lost_in_all,
@@ -52,8 +53,9 @@ impl<T: Line> Queue<T> {
     /// Has a line written, or loses it where too many wait already.
     pub(super) fn push(&self, line: T) {
         let weight = line.weight();
-        let fits = self.bytes.fetch_add(weight, Relaxed).saturating_add(weight) <= MOST_BYTES;
-        if fits && self.lines.push(line).is_ok() {
+        let bytes = self.bytes.fetch_add(weight, Relaxed).saturating_add(weight);
+        if bytes <= MOST_BYTES && self.lines.len() < MOST_LINES {
+            self.lines.push(line);
             self.wake();
         } else {
             self.bytes.fetch_sub(weight, Relaxed);
