@@ -113,9 +113,14 @@ impl<S: Service> House<S> {
             Ok(stream) => stream,
             Err(error) => return debug!(%address, %error, "connection lost"),
         };
-        let mut guest = Guest { stream, peer, limit, deadline, proxy_header, _counts: counts };
-        let house = Arc::clone(self);
-        self.under_way.spawn(async move {
+        let guest = Guest { stream, peer, limit, deadline, proxy_header, _counts: counts };
+        self.under_way.spawn(Arc::clone(self).attend(guest, seen));
+    }
+
+    /// Serves a connection to its end, of which this was seen at first.
+    #[expect(clippy::manual_async_fn, reason = "an async fn would keep its arguments twice")]
+    fn attend(self: Arc<Self>, mut guest: Guest, mut seen: Seen) -> impl Future<Output = ()> {
+        async move {
             // What comes through the fast door, as long as that is all that comes.
             let mut seat = None;
             let bytes = loop {
@@ -125,19 +130,19 @@ impl<S: Service> House<S> {
                     // This and what hyper needs are kept apart: else connections without it took as
                     // much room.
                     Seen::Unsent(rest) => {
-                        if !Box::pin(house.send(&mut guest, rest)).await {
+                        if !Box::pin(self.send(&mut guest, rest)).await {
                             return;
                         }
                         seen = Seen::Nothing;
                     }
                     Seen::Nothing | Seen::Answered(_) => {
-                        seen = poll_fn(|cx| house.poll_answers(cx, &mut guest, &mut seat)).await;
+                        seen = poll_fn(|cx| self.poll_answers(cx, &mut guest, &mut seat)).await;
                     }
                 }
             };
             drop(seat);
-            Box::pin(house.host(guest, bytes)).await;
-        });
+            Box::pin(self.host(guest, bytes)).await;
+        }
     }
 
     /// Whether plain requests can be answered at once on these terms. After a stop it is the other door
