@@ -36,8 +36,7 @@ use trade::{Offers, Trade};
 /// So often each replica speaks with the engine.
 const BEAT: Duration = Duration::from_millis(50);
 
-/// So often at most while anybody wants something. Who lends something says so at once, and is then
-/// silent for a whole beat, which comes to the same.
+/// So often while anybody wants something. Who lends something says so at once.
 const BUSY_BEAT: Duration = Duration::from_millis(25);
 
 /// An engine that takes longer to answer is taken for dead.
@@ -163,7 +162,6 @@ impl Replica {
             let mut beat = self.trade().beat(&snapshot, sent, &offers);
             beat.about = About::new(&snapshot.digest, &self.host);
             drop(snapshot);
-            let lends = !offers.is_empty();
             let heard = timeout(PATIENCE, link.beat(&beat)).await.unwrap_or(Err(Trouble::Slow))?;
             let received = self.state.now();
             offers.settle(&heard.taken);
@@ -177,11 +175,8 @@ impl Replica {
                 waiting::usher(&self.state, self.state.now());
             }
             offers = deal.offers;
-            let is_busy = !beat.wants.is_empty() || !heard.wants.is_empty();
-            match (lends, offers.is_empty()) {
-                (false, false) => {}
-                (false, true) if is_busy => sleep(BUSY_BEAT).await,
-                _ => sleep(BEAT).await,
+            if let Some(pause) = pause(&beat, &heard, &offers) {
+                sleep(pause).await;
             }
         }
     }
@@ -211,6 +206,16 @@ impl Replica {
 
     fn trade(&self) -> MutexGuard<'_, Trade> {
         self.trade.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For how long to be silent after a beat and its answer, if that has led to these offers.
+fn pause(beat: &Beat, heard: &Heard, offers: &Offers) -> Option<Duration> {
+    let is_busy = !beat.wants.is_empty() || !heard.wants.is_empty();
+    match (beat.loans.is_empty(), offers.is_empty()) {
+        (true, false) => None,
+        _ if is_busy => Some(BUSY_BEAT),
+        _ => Some(BEAT),
     }
 }
 

@@ -1,6 +1,7 @@
 //! How much of an account is wanted, and how much of it can be spared. None of this can give a slot away
 //! twice, whatever it says; it decides whether slots are where the listeners are.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::slots::Moment;
@@ -8,22 +9,31 @@ use crate::slots::Moment;
 use super::message::Want;
 
 /// How fast an account is promised to listeners.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Rate {
     /// What one listener takes of it.
     unit: u64,
     /// Units within about the last second.
     lately: f64,
-    /// Units a second within the last beats, if a crowd has come in them.
-    burst: f64,
+    /// What was promised in the last second: since when, and how much.
+    recent: VecDeque<(Moment, u64)>,
     /// When it was looked at.
     at: Moment,
     /// When something was promised last.
     last: Moment,
 }
 
-/// So many listeners in one beat are a crowd, and no chance.
+/// So many listeners within a second are a crowd: of fewer nobody knows how fast they come.
 const CROWD: u64 = 8;
+
+/// Who came longer ago says nothing of that.
+const LATELY: Duration = Duration::from_secs(1);
+
+/// And in less than this many may come by chance.
+const AT_LEAST: Duration = Duration::from_millis(100);
+
+/// What the last few say of a crowd that grows, since they are few.
+const OF_THE_LAST: f64 = 0.6;
 
 /// So long after the last promise nobody seems to come any more.
 const OVER: Duration = Duration::from_secs(5);
@@ -34,31 +44,65 @@ const LASTS: f64 = 30.0;
 /// What so many seconds take is wanted at once.
 const WANTED: f64 = 0.5;
 
-/// What so many seconds take of what is asked of us is kept, but no more than half of what there is.
-const KEPT: f64 = 0.25;
+/// So many standard deviations more may come than are expected. Smaller ones need more of what there is:
+/// where eighteen listeners are expected, twenty-six may come, and where two are, five.
+const CHANCE: f64 = 2.0;
 
 impl Rate {
     /// Nobody has come up to now; a listener takes `unit`.
     pub(super) fn new(unit: u64, now: Moment) -> Self {
-        Self { unit: unit.max(1), lately: 0.0, burst: 0.0, at: now, last: now }
+        Self { unit: unit.max(1), lately: 0.0, recent: VecDeque::new(), at: now, last: now }
     }
 
     /// Enters what was promised since.
     pub(super) fn note(&mut self, units: u64, now: Moment) {
         let passed = now.saturating_sub(self.at).as_secs_f64().max(0.001);
         self.lately = self.lately * (-passed).exp() + units as f64;
-        let is_crowd = units / self.unit >= CROWD;
-        let burst = if is_crowd { units as f64 / passed } else { 0.0 };
-        self.burst = burst.max(self.burst / 2.0);
-        self.at = now;
         if units > 0 {
+            self.recent.push_back((self.at, units));
             self.last = now;
         }
+        while self.recent.front().is_some_and(|(since, _)| *since + LATELY < now) {
+            self.recent.pop_front();
+        }
+        self.at = now;
     }
 
     /// Units a second, as they will be wanted.
     pub(super) fn per_second(&self) -> f64 {
-        self.lately.max(self.burst)
+        let mut units = 0_u64;
+        let last = self.recent.iter().rev().find_map(|(since, more)| {
+            units = units.saturating_add(*more);
+            let are_few =
+                self.listeners(units) < CROWD || self.at.saturating_sub(*since) < AT_LEAST;
+            (!are_few).then(|| self.speed(units, *since))
+        });
+        let (all, speed) = self.recently();
+        if self.listeners(all) < CROWD {
+            return self.lately;
+        }
+        last.map_or(speed, |last| speed.max(last * OF_THE_LAST))
+    }
+
+    /// The same if everybody who came is the first of many.
+    fn at_most(&self) -> f64 {
+        let (_, speed) = self.recently();
+        speed.max(self.per_second())
+    }
+
+    /// What was promised lately, and how much a second that is.
+    fn recently(&self) -> (u64, f64) {
+        let units = self.recent.iter().fold(0_u64, |sum, (_, units)| sum.saturating_add(*units));
+        let first = self.recent.front().map_or(self.at, |(since, _)| *since);
+        (units, self.speed(units, first))
+    }
+
+    fn speed(&self, units: u64, since: Moment) -> f64 {
+        units as f64 / self.at.saturating_sub(since).max(AT_LEAST).as_secs_f64()
+    }
+
+    fn listeners(&self, units: u64) -> u64 {
+        units.checked_div(self.unit).unwrap_or(units)
     }
 
     /// Whether nobody has come for a while.
@@ -66,20 +110,22 @@ impl Rate {
         now.saturating_sub(self.last) > OVER
     }
 
-    /// How much to ask others for, if `left` of our own is left and `borrowed` is there already: what half
-    /// a second takes, since what is not spent within three is lost for half a minute.
+    /// What half a second takes, if others are to be asked for it, where `left` of our own is left and
+    /// `borrowed` is there already. Not more, since what is not spent within three is lost for half a minute.
     pub(super) fn want(&self, left: u64, borrowed: u64) -> Option<u64> {
         if left > 0 && left as f64 >= self.per_second() * LASTS {
             return None;
         }
         let soon = whole(self.per_second() * WANTED).max(self.unit);
-        soon.checked_sub(borrowed).filter(|units| *units > 0)
+        (borrowed < soon).then_some(soon)
     }
 }
 
 /// How much to lend who wants it, if `lendable` is left of ours, `rate` of which is asked of us: as much
 /// as makes both even, since shares that are spent evenly are drawn anew best; and what is wanted, if it
-/// presses. `replicas` share what is free, and `others` of them see that it is wanted.
+/// presses. But never what makes us run out sooner than others; and unless it has run out, never more than
+/// half at once, for who is asked for little may be asked for much in the next moment. `replicas` share
+/// what is free, and `others` of them see that it is wanted.
 pub(super) fn offer(
     want: &Want,
     lendable: u64,
@@ -87,13 +133,29 @@ pub(super) fn offer(
     replicas: u64,
     others: u64,
 ) -> u64 {
-    let kept = rate.map_or(0, |rate| whole(rate.per_second() * KEPT));
-    let our_part = want.units.div_ceil(others.max(1));
+    let others = others.max(1);
+    let our_part = want.units.div_ceil(others);
     let even = lendable.saturating_sub(want.left).div_ceil(replicas.max(1));
-    let presses = want.left < want.units.div_ceil(4);
-    let pressing = if presses { our_part } else { 0 };
-    let kept = kept.min(lendable.div_ceil(2));
-    even.min(our_part).max(pressing).min(lendable.saturating_sub(kept))
+    let presses = want.left < want.units.div_ceil(2);
+    let part = if presses { our_part } else { even.min(our_part) };
+    let spare =
+        rate.map_or(lendable, |rate| lendable.saturating_sub(kept(want, lendable, rate, others)));
+    let most = if want.left > 0 { lendable.div_ceil(2) } else { lendable };
+    part.min(spare).min(most)
+}
+
+/// What we need, if what there is lasts equally long for us, for who wants it, and for the others, whom we
+/// take to have as much as we and to be asked for as much.
+fn kept(want: &Want, lendable: u64, rate: &Rate, others: u64) -> u64 {
+    let (unit, others) = (rate.unit as f64, others as f64);
+    let (ours, theirs) = (rate.at_most() / unit, want.units as f64 / WANTED / unit);
+    let all = (lendable as f64 * others + want.left as f64) / unit;
+    // In a time come as many as come on average, and `CHANCE` times the root of that.
+    let mean = theirs + ours * others;
+    let chance = CHANCE * (theirs.sqrt() + ours.sqrt() * others);
+    let time_root = ((chance * chance + 4.0 * mean * all).sqrt() - chance) / (2.0 * mean);
+    let kept = ours * time_root * time_root + CHANCE * ours.sqrt() * time_root;
+    whole((kept - 0.5).max(0.0)).saturating_mul(rate.unit)
 }
 
 /// As a count, rounded up.
@@ -129,8 +191,8 @@ mod tests {
 
     #[test]
     fn a_crowd_is_noticed_in_its_first_beat_and_one_listener_is_none() {
-        assert_eq!(rate(20, 1).want(100, 0), Some(200));
-        assert_eq!(rate(20, 1).want(100, 200), None);
+        assert_eq!(rate(20, 1).want(100, 0), Some(100));
+        assert_eq!(rate(20, 1).want(100, 100), None);
         assert_eq!(rate(1, 1).want(20, 0), Some(1));
         // What lasts is drawn anew.
         assert_eq!(rate(1, 1).want(100, 0), None);
@@ -164,6 +226,6 @@ mod tests {
     fn who_is_asked_itself_keeps_what_it_needs_next() {
         let busy = rate(4, 40);
         let spared = offer(&want(100, 0), 30, Some(&busy), 3, 2);
-        assert!((5..=15).contains(&spared), "{spared}");
+        assert!((5..=20).contains(&spared), "{spared}");
     }
 }

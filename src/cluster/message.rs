@@ -18,9 +18,9 @@ pub(super) struct Place(String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Want {
     pub(super) place: Place,
-    /// So many units, at most.
+    /// So many units, at most: what half a second takes.
     pub(super) units: u64,
-    /// So many of its own it has left.
+    /// So many it has left, of its own and of others.
     pub(super) left: u64,
 }
 

@@ -24,7 +24,9 @@ pub(super) struct Trade {
     pulse: Option<Pulse>,
     /// How many beats there were.
     beats: u64,
-    /// Which of their wants others were lent something for.
+    /// To whom the last beat lent something.
+    lent_to: HashSet<String>,
+    /// Up to which of their wants others were lent something.
     answered: HashMap<String, u64>,
 }
 
@@ -71,6 +73,7 @@ impl Trade {
         self.survey(snapshot, now);
         self.beats += 1;
         let wants = Wants { number: self.beats, wants: self.wants(snapshot) };
+        self.lent_to = offers.offers.iter().map(|offer| offer.to.clone()).collect();
         let loans = offers.offers.iter().map(|offer| (offer.to.clone(), offer.loan.clone()));
         Beat { wants, loans: loans.collect(), ..Beat::default() }
     }
@@ -98,9 +101,15 @@ impl Trade {
         self.answered.retain(|name, _| heard.wants.iter().any(|(other, _)| other == name));
         let others = heard.replicas.saturating_sub(1);
         for (name, wants) in &heard.wants {
-            if self.answered.insert(name.clone(), wants.number) == Some(wants.number) {
+            let answered = self.answered.entry(name.clone()).or_default();
+            if self.lent_to.contains(name) {
+                // With their next beat they say the same again, before they hear what we have just lent.
+                *answered = wants.number.saturating_add(1);
+            }
+            if wants.number <= *answered {
                 continue;
             }
+            *answered = wants.number;
             for want in &wants.wants {
                 if deal.offers.offers.len() < MOST_LOANS
                     && let Some((at, units)) = self.lend(snapshot, received, want, others)
@@ -201,7 +210,9 @@ impl Trade {
         let wants = self.rates.iter().filter_map(|(place, rate)| {
             let account = place.find(snapshot)?.account(snapshot).filter(|it| is_limited(it))?;
             let left = account.lendable();
-            let units = rate.want(left, account.borrowed())?;
+            let borrowed = account.borrowed();
+            let units = rate.want(left, borrowed)?;
+            let left = left.saturating_add(borrowed);
             Some((left as f64 / rate.per_second(), Want { place: place.clone(), units, left }))
         });
         let mut wants: Vec<_> = wants.collect();

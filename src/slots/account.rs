@@ -368,8 +368,8 @@ impl Book {
     /// Draws our share anew after a look.
     fn share_what_is_free(&mut self, began: Moment, settle: Duration) {
         let sharing = self.terms.sharing;
-        if let (true, Some(free)) = (sharing.is_shared(), self.free()) {
-            let found = Found { began, free, counted: self.counted };
+        if let (true, Some(room)) = (sharing.is_shared(), self.room()) {
+            let found = Found { began, room, seen: self.counted.then_some(self.seen) };
             self.share.draw(sharing, &found, settle);
         }
     }

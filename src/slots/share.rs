@@ -5,7 +5,8 @@
 //! promises, never grows by arrivals, and is drawn anew at every look, by a rule that needs no
 //! word from the others:
 //!
-//! `share = min(max(left, drawn), free ÷ replicas)` where `drawn = (free + old) ÷ replicas − own`
+//! `share = max(min(left, most), drawn)` where `most = free ÷ replicas`
+//! and `drawn = (free + old) ÷ replicas − own`, which is never more than `most` either.
 //!
 //! `own` are the promises of our own that the others may not have seen yet, and `old` those of them that
 //! are older than `settle`: they have arrived. What the others hold was drawn from what was free
@@ -19,6 +20,15 @@
 //! counts as its own promise, whoever spends it. So the one who borrows counts only what it promises out
 //! of its own share, and what it has borrowed is no part of that ([`Borrowed`]). A slot that was lent may lie
 //! unspent for a while ([`Sharing::transit`]); for so much longer a promise may be on its way.
+//!
+//! There `most` is the largest of the looks within [`Sharing::late`], since a crowd that comes to one
+//! replica is made room for by all: what it takes from what is free is on loan from the others, or soon
+//! will be. If they gave up a part of what they have at each look that saw it, before they could
+//! lend that, nobody would get it. What is given up so much later is harmless, if everybody remembers
+//! its promises for so much longer ([`Sharing::memory`]): for what is given up are the slots that another
+//! replica has used, and before it draws more than was left of its share, it waits for the others to have
+//! done so. `drawn` goes by the newest look alone. The same holds for listeners who come past all replicas:
+//! nobody's promises make room for these, and they are seen so much later.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -39,11 +49,18 @@ pub struct Sharing {
     pub memory: Duration,
     /// For so long what one lends another may lie unspent; zero where nothing is lent.
     pub transit: Duration,
+    /// So much later than they could, others may give up what is not free any more.
+    pub late: Duration,
 }
+
+/// How much later that is where slots are lent: a crowd has the slots of all by then, and with three times
+/// as much it gets no more of them.
+const LATE: Duration = Duration::from_secs(1);
 
 impl Sharing {
     /// With nobody.
-    pub const ALONE: Self = Self { replicas: 1, memory: Duration::ZERO, transit: Duration::ZERO };
+    pub const ALONE: Self =
+        Self { replicas: 1, memory: Duration::ZERO, transit: Duration::ZERO, late: Duration::ZERO };
 
     /// Among so many, none of whom goes by a look that began longer than `stale_after` ago, or keeps
     /// what it has borrowed for longer than `transit`.
@@ -53,11 +70,13 @@ impl Sharing {
         settle: Duration,
         transit: Duration,
     ) -> Self {
-        // A listener arrives within `settle`, a look that began just before is believed for
-        // `stale_after`, what is lent by it is spent within `transit`, and whom that sends on
+        let late = if transit.is_zero() { Duration::ZERO } else { LATE };
+        // What we lend is spent within `transit`, and who is sent there by it arrives within `settle`.
+        // What was free just before may be the most of a look that is so `late`, which is believed for
+        // `stale_after`. What is lent by it is spent within another `transit`, and whom that sends on
         // their way arrive within another `settle`.
-        let memory = stale_after + transit + settle * 2;
-        Self { replicas: replicas.max(1), memory, transit }
+        let memory = stale_after + late + (transit + settle) * 2;
+        Self { replicas: replicas.max(1), memory, transit, late }
     }
 
     /// Whether anybody else gives away.
@@ -75,6 +94,8 @@ pub(super) struct Share {
     at_look: u64,
     /// That count at past looks, oldest first, where it changed.
     marks: VecDeque<(Moment, u64)>,
+    /// The least that was seen by looks of late: when they began, and how much; oldest first, ever more.
+    least: VecDeque<(Moment, u64)>,
     /// What others have lent us.
     pub(super) borrowed: Borrowed,
 }
@@ -83,10 +104,11 @@ pub(super) struct Share {
 pub(super) struct Found {
     /// When it began.
     pub(super) began: Moment,
-    /// Units that are free according to the relay.
-    pub(super) free: u64,
-    /// Whether the relay counts who is there. If not, nobody's arrival takes anything from `free`.
-    pub(super) counted: bool,
+    /// The limit less headroom.
+    pub(super) room: u64,
+    /// How much of it is in use, where the relay counts that. If not, nobody's arrival takes anything
+    /// from what is free.
+    pub(super) seen: Option<u64>,
 }
 
 /// At most this many marks are kept; with more they merely lie further apart.
@@ -113,10 +135,11 @@ impl Share {
 
     /// Draws the share anew.
     pub(super) fn draw(&mut self, sharing: Sharing, found: &Found, settle: Duration) {
-        let &Found { began, free, counted } = found;
+        let &Found { began, room, seen } = found;
+        let free = room.saturating_sub(seen.unwrap_or(0));
         let promised = self.at_look;
         let arrived = settle.saturating_add(sharing.transit);
-        let memory = if counted { sharing.memory.max(arrived) } else { arrived };
+        let memory = if seen.is_some() { sharing.memory.max(arrived) } else { arrived };
         let own = promised.saturating_sub(self.promised_before(began, memory));
         let young = promised.saturating_sub(self.promised_before(began, arrived));
         let old = own.saturating_sub(young);
@@ -124,8 +147,30 @@ impl Share {
 
         let part = |units: u64| units.checked_div(sharing.replicas).unwrap_or(units);
         let drawn = part(free.saturating_add(old)).saturating_sub(own);
-        let left = self.until.saturating_sub(promised);
-        self.until = promised.saturating_add(left.max(drawn).min(part(free)));
+        let least = self.least_seen(began, seen, sharing.late);
+        let left = self.until.saturating_sub(promised).min(part(room.saturating_sub(least)));
+        self.until = promised.saturating_add(left.max(drawn));
+    }
+
+    /// The least that was seen by this look and those that began no longer than `span` before it.
+    fn least_seen(&mut self, began: Moment, seen: Option<u64>, span: Duration) -> u64 {
+        let Some(seen) = seen else {
+            // What was counted before says nothing of what is counted after.
+            self.least.clear();
+            return 0;
+        };
+        let then = began.saturating_sub(span);
+        while self.least.front().is_some_and(|(look, _)| *look < then) {
+            self.least.pop_front();
+        }
+        while self.least.back().is_some_and(|(_, more)| *more >= seen) {
+            self.least.pop_back();
+        }
+        if self.least.len() >= MAX_MARKS {
+            self.least.pop_front();
+        }
+        self.least.push_back((began, seen));
+        self.least.front().map_or(seen, |(_, least)| *least)
     }
 
     /// How many units of our own had been promised so long before `began`, as far as it is remembered;

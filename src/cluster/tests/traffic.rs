@@ -146,7 +146,7 @@ async fn what_an_engine_has_to_do_is_bounded_whatever_there_is() {
     assert!(idle.calls <= most && idle.calls > most / 2, "{idle:?}");
     assert_eq!((idle.longest, idle.most_loans), (0, 0), "{idle:?}");
     let busy = said_within(seconds, 100, &station).await;
-    assert!(busy.calls <= 2 * most && busy.calls > idle.calls, "{busy:?}");
+    assert!(busy.calls <= 4 * most && busy.calls > idle.calls, "{busy:?}");
     assert!(busy.longest <= 6_400 && busy.longest > 2_000, "{busy:?}");
     assert!(busy.most_loans <= 256 && busy.most_loans > 0, "{busy:?}");
     let lent: u64 = station.0.iter().map(|replica| replica.state.members.lent.get()).sum();

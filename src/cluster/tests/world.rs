@@ -1,4 +1,4 @@
-//! A relay as it really is, replicas that see it now and then, and what is lent between them.
+//! Relays as they really are, replicas that see them now and then, and what is lent between them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,15 +6,18 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::engine::{Engine, Fault};
-use crate::cluster::EARLY;
 use crate::cluster::message::{Beat, Heard};
 use crate::cluster::trade::{Offers, Trade};
+use crate::cluster::{EARLY, pause};
 use crate::config::source::Sources;
 use crate::fleet::compile::{Nothing, compile};
+use crate::fleet::{Headroom, Poll};
 use crate::icecast::{Activity, Limit, MountReport, Report};
 use crate::player::Client;
 use crate::select::{Decision, assign};
-use crate::slots::{Evidence, Look, Moment, Rules, begin_look, record};
+use crate::slots::{
+    Evidence, LOANS_LAST, Look, Moment, Rules, Sharing, Terms, begin_look, record, wants_look,
+};
 use crate::state::Snapshot;
 
 const SETTLE: Duration = Duration::from_secs(5);
@@ -88,8 +91,10 @@ pub(super) fn event(replicas: usize) -> impl Strategy<Value = Event> {
         ),
         5 => (1_u64..300).prop_map(|millis| Event::Pass { millis }),
         2 => (1_u64..3_000).prop_map(|millis| Event::Pass { millis }),
-        2 => prop_oneof![Just(2_900_u64), Just(5_000), Just(14_900), Just(15_000), Just(28_000)]
-            .prop_map(|millis| Event::Pass { millis }),
+        3 => prop_oneof![
+            Just(950_u64), Just(2_600), Just(4_900), Just(14_900), Just(15_000), Just(30_000), Just(32_000)
+        ]
+        .prop_map(|millis| Event::Pass { millis }),
     ]
 }
 
@@ -103,45 +108,67 @@ struct Replica {
     connections: u64,
     /// The beat under way: when it was sent, and what the engine has answered.
     beat: Option<(Beat, Moment, Option<Heard>)>,
-    /// The look under way, and what the relay counted for it.
-    look: Option<(Look, Option<u64>)>,
+    /// Of each relay the look under way, and what the relay counted for it.
+    looks: Vec<Option<(Look, Option<u64>)>>,
+    /// How long it is silent after its last beat.
+    pause: Option<Duration>,
     /// How much later its clock began.
     behind: u64,
     lives: bool,
 }
 
+/// Who is at a relay, and who was sent there.
+#[derive(Default)]
+struct Relay {
+    listeners: u64,
+    on_their_way: Vec<u64>,
+}
+
 pub(super) struct World {
     replicas: Vec<Replica>,
+    relays: Vec<Relay>,
     engine: Engine,
     /// Beats that nobody waits for any more: whose, of which run, and what.
     strays: Vec<(String, usize, u64, Beat)>,
     fault: Option<Fault>,
+    /// How many listeners each relay takes.
     limit: u64,
     now: u64,
-    listeners: u64,
-    on_their_way: Vec<u64>,
     oversold: bool,
     rng: fastrand::Rng,
 }
 
 impl World {
+    /// One relay.
     pub(super) fn new(limit: u64, replicas: usize, fault: Option<Fault>) -> Self {
+        Self::of(1, limit, replicas, fault)
+    }
+
+    /// So many relays that take so many listeners each.
+    pub(super) fn of(relays: usize, limit: u64, replicas: usize, fault: Option<Fault>) -> Self {
+        let servers = (0..relays).map(|relay| format!("r{relay}: 'http://r{relay}:8000'"));
+        let servers = servers.collect::<Vec<_>>().join(", ");
         let yaml = format!(
             "cluster: {{replicas: {replicas}, engine: 'redis://engine:6379'}}\n\
-             balance: {{headroom: 0}}\nservers: {{a: 'http://a:8000'}}\nstreams: {{/x: }}\n"
+             balance: {{headroom: 0}}\nservers: {{{servers}}}\nstreams: {{/x: }}\n"
         );
         let replica = |number: usize| {
             let fleet =
                 compile(&Sources::new("balancer.yaml", &yaml), &Nothing).expect("it is good");
+            let snapshot = Snapshot::first(fleet, String::new());
+            if fault == Some(Fault::Forgets) {
+                forget_sooner(&snapshot, relays);
+            }
             Replica {
-                snapshot: Arc::new(Snapshot::first(fleet, String::new())),
+                snapshot: Arc::new(snapshot),
                 trade: Trade::default(),
                 offers: Offers::default(),
                 name: format!("{number}.0"),
                 run: 0,
                 connections: 0,
                 beat: None,
-                look: None,
+                looks: (0..relays).map(|_| None).collect(),
+                pause: None,
                 behind: 1_000 * number as u64,
                 lives: true,
             }
@@ -149,13 +176,12 @@ impl World {
         let replicas = (0..replicas).map(replica).collect();
         Self {
             replicas,
+            relays: (0..relays).map(|_| Relay::default()).collect(),
             engine: Engine::new(fault),
             strays: Vec::new(),
             fault,
             limit,
             now: 100_000,
-            listeners: 0,
-            on_their_way: Vec::new(),
             oversold: false,
             rng: fastrand::Rng::with_seed(7),
         }
@@ -166,7 +192,7 @@ impl World {
     }
 
     pub(super) fn used(&self) -> u64 {
-        self.listeners + self.on_their_way.len() as u64
+        self.relays.iter().map(Relay::used).sum()
     }
 
     fn at(&self, replica: usize) -> Moment {
@@ -178,46 +204,48 @@ impl World {
         (0..players).take_while(|_| self.ask(replica, Some(arrive_after))).count() as u64
     }
 
-    fn ask(&mut self, replica: usize, arrives_after: Option<u64>) -> bool {
+    pub(super) fn ask(&mut self, replica: usize, arrives_after: Option<u64>) -> bool {
         let now = self.at(replica);
         let of = &self.replicas[replica];
         let decision = assign(&of.snapshot, 0, Client::ANY, now, &mut self.rng, true);
-        let got = of.lives && matches!(decision, Decision::Mount(_));
-        if got {
-            self.on_their_way.extend(arrives_after.map(|delay| self.now + delay));
-            self.oversold |= self.used() > self.limit;
+        let sent_to = match decision {
+            Decision::Mount(mount) if of.lives => Some(mount.config.server),
+            _ => None,
+        };
+        if let Some(relay) = sent_to.map(|relay| &mut self.relays[relay]) {
+            relay.on_their_way.extend(arrives_after.map(|delay| self.now + delay));
+            self.oversold |= relay.used() > self.limit;
         }
         self.pass(0);
-        got
+        sent_to.is_some()
     }
 
-    fn pass(&mut self, millis: u64) {
+    pub(super) fn pass(&mut self, millis: u64) {
         self.now += millis;
-        let before = self.on_their_way.len();
-        self.on_their_way.retain(|arrival| *arrival > self.now);
-        self.listeners += (before - self.on_their_way.len()) as u64;
+        self.relays.iter_mut().for_each(|relay| relay.receive(self.now));
     }
 
-    fn look(&mut self, replica: usize) {
+    pub(super) fn look(&mut self, replica: usize, relay: usize) {
         let now = self.at(replica);
         let replica = &mut self.replicas[replica];
-        if replica.look.is_none() {
-            let server = replica.snapshot.server(0).expect("there is one");
-            replica.look = Some((begin_look(server, &replica.snapshot.listed(0), now), None));
+        if replica.looks[relay].is_none() {
+            let server = replica.snapshot.server(relay).expect("there is one");
+            let look = begin_look(server, &replica.snapshot.listed(relay), now);
+            replica.looks[relay] = Some((look, None));
         }
     }
 
-    fn count(&mut self, replica: usize) {
-        if let Some((_, counted)) = &mut self.replicas[replica].look {
-            counted.get_or_insert(self.listeners);
+    fn count(&mut self, replica: usize, relay: usize) {
+        if let Some((_, counted)) = &mut self.replicas[replica].looks[relay] {
+            counted.get_or_insert(self.relays[relay].listeners);
         }
     }
 
-    fn answer(&mut self, replica: usize, good: bool) {
-        self.count(replica);
+    pub(super) fn answer(&mut self, replica: usize, relay: usize, good: bool) {
+        self.count(replica, relay);
         let (now, limit) = (self.at(replica), self.limit);
         let replica = &mut self.replicas[replica];
-        if let (Some((look, Some(listeners))), true) = (replica.look.take(), good) {
+        if let (Some((look, Some(listeners))), true) = (replica.looks[relay].take(), good) {
             let mount = MountReport {
                 name: "/x".to_owned(),
                 listeners: Some(listeners),
@@ -226,13 +254,19 @@ impl World {
                 bytes: None,
             };
             let report = Report { clients: None, mounts: vec![mount] };
-            let server = replica.snapshot.server(0).expect("there is one");
-            record(server, &replica.snapshot.listed(0), look, &report, SETTLE);
+            let server = replica.snapshot.server(relay).expect("there is one");
+            record(server, &replica.snapshot.listed(relay), look, &report, SETTLE);
             server.judge(Evidence::Good, now, RULES);
         }
     }
 
-    fn send(&mut self, replica: usize) {
+    /// Whether a look of a replica at a relay would tell something that matters.
+    pub(super) fn wants_look(&self, replica: usize, relay: usize) -> bool {
+        let snapshot = &self.replicas[replica].snapshot;
+        wants_look(snapshot.server(relay).expect("there is one"), &snapshot.listed(relay))
+    }
+
+    pub(super) fn send(&mut self, replica: usize) {
         let now = self.at(replica);
         let run = self.engine.run;
         let replica = &mut self.replicas[replica];
@@ -247,7 +281,7 @@ impl World {
         replica.beat = Some((beat, now, None));
     }
 
-    fn reach(&mut self, number: usize) {
+    pub(super) fn reach(&mut self, number: usize) {
         let replica = &mut self.replicas[number];
         if let Some((beat, _, heard @ None)) = &mut replica.beat
             && replica.run == self.engine.run
@@ -256,14 +290,16 @@ impl World {
         }
     }
 
-    fn hear(&mut self, number: usize, lost: bool) {
+    pub(super) fn hear(&mut self, number: usize, lost: bool) {
         let now = self.at(number);
         let takes_back = self.fault == Some(Fault::TakesBack);
         let replica = &mut self.replicas[number];
         let Some((beat, sent, heard)) = replica.beat.take() else { return };
         let deal = heard.as_ref().filter(|_| !lost).and_then(|heard| {
             replica.offers.settle(&heard.taken);
-            replica.trade.hear(&replica.snapshot, sent, now, heard).ok()
+            let deal = replica.trade.hear(&replica.snapshot, sent, now, heard).ok()?;
+            replica.pause = pause(&beat, heard, &deal.offers);
+            Some(deal)
         });
         if let Some(deal) = deal {
             replica.offers = deal.offers;
@@ -285,6 +321,11 @@ impl World {
         self.hear(replica, lost);
     }
 
+    /// How long a replica is silent after what it has heard.
+    pub(super) fn pause(&self, replica: usize) -> Option<Duration> {
+        self.replicas[replica].pause
+    }
+
     /// Whether a replica withholds something for another.
     pub(super) fn lends(&self, replica: usize) -> bool {
         !self.replicas[replica].offers.is_empty()
@@ -303,15 +344,11 @@ impl World {
             Event::Ask { replica, players, arrives_after } => {
                 let _ = (0..players).take_while(|_| self.ask(replica, arrives_after)).count();
             }
-            Event::Leave { listeners } => self.listeners = self.listeners.saturating_sub(listeners),
-            Event::Look { replica } => self.look(replica),
-            Event::Count { replica } => self.count(replica),
-            Event::Answer { replica, good } => self.answer(replica, good),
-            Event::AllLook => all.for_each(|replica| {
-                self.answer(replica, false);
-                self.look(replica);
-                self.answer(replica, true);
-            }),
+            Event::Leave { listeners } => self.relays[0].lose(listeners),
+            Event::Look { replica } => self.look(replica, 0),
+            Event::Count { replica } => self.count(replica, 0),
+            Event::Answer { replica, good } => self.answer(replica, 0, good),
+            Event::AllLook => all.for_each(|replica| self.look_at_all(replica)),
             Event::Beat { replica } => self.beat(replica),
             Event::AllBeat => all.clone().chain(all).for_each(|replica| self.beat(replica)),
             Event::Send { replica } => self.send(replica),
@@ -332,10 +369,46 @@ impl World {
         }
     }
 
-    fn tend(&mut self, number: usize) {
+    /// A whole look of a replica at each relay, in one moment.
+    fn look_at_all(&mut self, replica: usize) {
+        for relay in 0..self.relays.len() {
+            self.answer(replica, relay, false);
+            self.look(replica, relay);
+            self.answer(replica, relay, true);
+        }
+    }
+
+    pub(super) fn tend(&mut self, number: usize) {
         let now = self.at(number) + EARLY;
         let replica = &mut self.replicas[number];
         replica.trade.end_loans(&replica.snapshot, now);
+    }
+}
+
+/// Has the accounts of all mounts remember what they promised for two seconds less.
+fn forget_sooner(snapshot: &Snapshot, relays: usize) {
+    let Poll { stale_after, .. } = snapshot.fleet.poll;
+    let mut sharing = Sharing::among(snapshot.fleet.replicas, stale_after, SETTLE, LOANS_LAST);
+    sharing.memory -= Duration::from_secs(2);
+    let terms = Terms { max: None, headroom: Headroom::Slots(0), sharing };
+    for relay in 0..relays {
+        snapshot.mount_at(relay, "/x").expect("there is one").seats.adopt(terms);
+    }
+}
+
+impl Relay {
+    fn used(&self) -> u64 {
+        self.listeners + self.on_their_way.len() as u64
+    }
+
+    fn receive(&mut self, now: u64) {
+        let before = self.on_their_way.len();
+        self.on_their_way.retain(|arrival| *arrival > now);
+        self.listeners += (before - self.on_their_way.len()) as u64;
+    }
+
+    fn lose(&mut self, listeners: u64) {
+        self.listeners = self.listeners.saturating_sub(listeners);
     }
 }
 

@@ -7,6 +7,9 @@ const STALE_AFTER: u64 = 15_000;
 /// For so long whoever takes another's place is asked nothing: `stale_after` and twice `settle`.
 const NOT_READY: u64 = 25_000;
 
+/// The same where slots may be lent, though nobody here does.
+const NOT_READY_WITH_LOANS: u64 = 32_000;
+
 /// What can happen to a relay that several replicas send listeners to.
 #[derive(Debug, Clone)]
 enum Event {
@@ -49,8 +52,10 @@ fn event(replicas: usize) -> impl Strategy<Value = Event> {
         1 => Just(Event::AllLook),
         1 => of().prop_map(|replica| Event::Replace { replica }),
         3 => (1_u64..3_000).prop_map(|millis| Event::Pass { millis }),
-        2 => prop_oneof![Just(5_000_u64), Just(14_900), Just(15_000), Just(25_000)]
-            .prop_map(|millis| Event::Pass { millis }),
+        3 => prop_oneof![
+            Just(950_u64), Just(5_000), Just(14_900), Just(15_000), Just(25_000), Just(32_000)
+        ]
+        .prop_map(|millis| Event::Pass { millis }),
     ]
 }
 
@@ -71,6 +76,7 @@ impl Replica {
 /// A relay as it really is, beside the ledgers that see it now and then.
 struct World {
     replicas: Vec<Replica>,
+    terms: Terms,
     limit: u64,
     now: u64,
     listeners: u64,
@@ -80,16 +86,25 @@ struct World {
 }
 
 fn shared(max: u64, replicas: usize) -> Terms {
-    let among =
-        Sharing::among(replicas as u64, Duration::from_millis(STALE_AFTER), SETTLE, Duration::ZERO);
-    Terms { max: Some(max), headroom: Headroom::Slots(0), sharing: among }
+    shared_with(max, replicas, Duration::ZERO)
+}
+
+/// The same where what one lends another may lie unspent for so long.
+fn shared_with(max: u64, replicas: usize, transit: Duration) -> Terms {
+    let stale_after = Duration::from_millis(STALE_AFTER);
+    let sharing = Sharing::among(replicas as u64, stale_after, SETTLE, transit);
+    Terms { max: Some(max), headroom: Headroom::Slots(0), sharing }
 }
 
 impl World {
     fn new(limit: u64, replicas: usize) -> Self {
-        let terms = shared(limit, replicas);
+        Self::of(limit, replicas, shared(limit, replicas))
+    }
+
+    fn of(limit: u64, replicas: usize, terms: Terms) -> Self {
         let replicas = (0..replicas).map(|_| Replica::new(terms, 0)).collect();
-        Self { replicas, limit, now: 0, listeners: 0, on_their_way: Vec::new(), oversold: None }
+        let on_their_way = Vec::new();
+        Self { replicas, terms, limit, now: 0, listeners: 0, on_their_way, oversold: None }
     }
 
     fn at(&self) -> Moment {
@@ -165,7 +180,9 @@ impl World {
     }
 
     fn replace(&mut self, replica: usize) {
-        let (terms, ready) = (shared(self.limit, self.replicas.len()), self.now + NOT_READY);
+        let lends = !self.terms.sharing.transit.is_zero();
+        let ready = self.now + if lends { NOT_READY_WITH_LOANS } else { NOT_READY };
+        let terms = self.terms;
         *self.replica(replica) = Replica::new(terms, ready);
     }
 
@@ -203,8 +220,9 @@ proptest! {
             (Just(replicas), prop::collection::vec(event(replicas), 1..100))
         }),
         limit in prop_oneof![1_u64..12, 20_u64..120],
+        transit in prop_oneof![Just(Duration::ZERO), Just(LOANS_LAST)],
     ) {
-        let mut world = World::new(limit, replicas);
+        let mut world = World::of(limit, replicas, shared_with(limit, replicas, transit));
         for event in &events {
             world.happen(event);
             prop_assert!(world.oversold.is_none(), "{} used of {limit}", world.used());

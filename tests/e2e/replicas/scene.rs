@@ -30,9 +30,10 @@ pub(crate) const ALL_SLOTS: usize = SLOTS as usize * RELAY_COUNT;
 const TIMES: &str = "poll: {interval: 500ms, fast_interval: 200ms, timeout: 2s, stale_after: 6s, rise: 1, \
     slow_start: 1s}\nbalance: {headroom: 0, settle: 3s}\n";
 
-/// `stale_after` and twice `settle`, and what a loan may lie unspent: then everybody has seen whom a
-/// replica sent on their way, and whom others sent by what it has lent them.
-const SEEN_BY_ALL: Duration = Duration::from_secs(12 + 3);
+/// `stale_after` and twice `settle`; with an engine twice what a loan may lie unspent, and a second by which
+/// shares are late: then everybody has seen whom a replica sent on their way, and whom others sent by what
+/// it has lent them.
+const SEEN_BY_ALL: Duration = Duration::from_secs(12 + 2 * 3 + 1);
 
 /// The station. Its balancers and relays are dropped before the lab that they run in.
 pub(crate) struct Scene {
