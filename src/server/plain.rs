@@ -195,6 +195,8 @@ mod tests {
             "GET / HTTP/1.2\r\nHost: x\r\nA: b\r\n\r\n",
             "GET /\"a HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n",
             "GET /#a HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n",
+            "GET /?a\"b HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n",
+            "GET /?a#b HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n",
             "GET http://x/ HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n",
             "get / HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n",
@@ -204,6 +206,42 @@ mod tests {
             "GET / HTTP/1.1\r\nHost: x\r\nConnection: close, te\r\n\r\n",
         ] {
             assert!(!is_plain(request), "{request:?}");
+        }
+    }
+
+    #[test]
+    fn what_players_say_beside_is_plain() {
+        let read = |line: &'static str| {
+            let request = format!("GET / HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n");
+            super::read(request.as_bytes()).map(|plain| plain.closes)
+        };
+        assert_eq!(read("Accept: */*"), Some(false));
+        assert_eq!(read("Connection: Keep-Alive"), Some(false));
+        assert_eq!(read("Connection: close"), Some(true));
+    }
+
+    /// Each has the letters of a name that means something, in another order: what tells them apart
+    /// must look at every one of them, and where it stands.
+    #[test]
+    fn a_name_is_not_taken_for_another_that_is_as_long_and_begins_alike() {
+        for (name, other) in [
+            ("host", "hots"),
+            ("accept", "accetp"),
+            ("expect", "expetc"),
+            ("upgrade", "upgraed"),
+            ("user-agent", "user-agetn"),
+            ("connection", "connectino"),
+            ("content-length", "content-lenght"),
+            ("http2-settings", "http2-settinsg"),
+            ("x-forwarded-for", "x-forwarded-fro"),
+            ("transfer-encoding", "transfer-encodign"),
+            ("x-forwarded-proto", "x-forwarded-prtoo"),
+        ] {
+            assert_eq!(name.len(), other.len());
+            // Where it was taken for the other, this would be more than is known, or not the agent.
+            let request = format!("GET / HTTP/1.1\r\nHost: x\r\n{other}: j\r\n\r\n");
+            let plain = read(request.as_bytes()).unwrap_or_else(|| panic!("{other}"));
+            assert_eq!((plain.host, plain.agent), (Some(&b"x"[..]), &b""[..]), "{other}");
         }
     }
 

@@ -133,7 +133,9 @@ fn write_header(bytes: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
 
 #[cfg(test)]
 mod tests {
+    use http::Response;
     use http::header::{CACHE_CONTROL, LOCATION, SERVER};
+    use http_body_util::BodyExt as _;
 
     use super::*;
 
@@ -156,5 +158,26 @@ mod tests {
         let told =
             "location: http://relay.example.org:8000/a.ogg\r\nserver: x\r\ndate: now\r\n\r\nsee";
         assert!(String::from_utf8_lossy(&filled).contains(told));
+    }
+
+    #[tokio::test]
+    async fn on_either_sheet_the_same_is_written() {
+        let url = HeaderValue::from_static("http://relay.example.org:8000/a.ogg");
+        let (mut answer, mut raw) = (Response::new(Full::new(Bytes::new())), Vec::new());
+        write(&mut answer, &url);
+        write(&mut Raw::new(&mut raw, b"\r\n"), &url);
+        let (head, body) = answer.into_parts();
+        let mut told = format!("HTTP/1.1 {}\r\n", head.status);
+        for (name, value) in &head.headers {
+            told += &format!("{name}: {}\r\n", value.to_str().unwrap());
+        }
+        let body = body.collect().await.unwrap().to_bytes();
+        told += &format!("\r\n{}", str::from_utf8(&body).unwrap());
+        assert_eq!(told, String::from_utf8(raw).unwrap());
+        assert_eq!(
+            told,
+            "HTTP/1.1 302 Found\r\ncache-control: no-store\r\nlocation: \
+             http://relay.example.org:8000/a.ogg\r\nserver: x\r\n\r\nsee there"
+        );
     }
 }

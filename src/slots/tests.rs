@@ -1,5 +1,6 @@
 mod beyond;
 mod known;
+mod lending;
 mod replicas;
 mod uncounted;
 mod world;
