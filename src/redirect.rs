@@ -489,3 +489,6 @@ fn refused(refusal: Refusal) -> Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
