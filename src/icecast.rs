@@ -98,3 +98,26 @@ impl fmt::Display for Malformed {
 }
 
 impl std::error::Error for Malformed {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mount(listeners: Option<u64>) -> MountReport {
+        MountReport {
+            name: "/a".to_owned(),
+            listeners,
+            limit: Limit::Unknown,
+            activity: Activity::Active,
+            bytes: None,
+        }
+    }
+
+    #[test]
+    fn listeners_are_counted_where_any_mount_tells_them() {
+        let counts = |mounts| Report { clients: None, mounts }.counts_listeners();
+        assert_eq!(counts(vec![mount(None), mount(Some(0))]), Some(true));
+        assert_eq!(counts(vec![mount(None)]), Some(false));
+        assert_eq!(counts(Vec::new()), None);
+    }
+}

@@ -192,6 +192,16 @@ mod tests {
         assert_eq!(queue.waiting(), 0);
     }
 
+    #[test]
+    fn who_waits_for_one_stream_is_one_of_all_who_wait() {
+        let everybody = Arc::new(AtomicUsize::new(0));
+        let queues = [(); 2].map(|()| Arc::new(Queue::among(Arc::clone(&everybody))));
+        let places = queues.each_ref().map(|queue| queue.enter(Client::ANY, 9).unwrap());
+        assert_eq!((everybody.load(Relaxed), queues[0].waiting()), (2, 1));
+        drop(places);
+        assert_eq!((everybody.load(Relaxed), queues[0].waiting()), (0, 0));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_waits_for_other_relays_is_served_past_those_who_wait_in_vain() {
         let queue = Arc::new(Queue::default());

@@ -486,3 +486,6 @@ fn refused(refusal: Refusal) -> Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

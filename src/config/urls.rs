@@ -100,6 +100,12 @@ fn checked_url(text: &str) -> Result<Url, UrlError> {
     if url.port() == Some(0) {
         return Err(UrlError::Malformed("port 0 is no port".into()));
     }
+    // The standard lets these stand in a name, and they would stand in `Location`; who reads a URL by
+    // RFC 3986, as many players do, takes none that has them.
+    let mut host = url.host_str().unwrap_or_default().chars();
+    if let Some(mark) = host.find(|mark| "\"`{}".contains(*mark)) {
+        return Err(UrlError::Malformed(format!("no host has {mark:?} in its name")));
+    }
     Ok(url)
 }
 

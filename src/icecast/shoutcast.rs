@@ -158,7 +158,10 @@ mod tests {
     #[test]
     fn a_stream_without_a_limit_has_the_servers() {
         let inside = "<CURRENTLISTENERS>7</CURRENTLISTENERS><MAXLISTENERS>0</MAXLISTENERS>";
-        let document = format!("<MAXLISTENERS>512</MAXLISTENERS>{}", stream(inside));
+        let document = format!(
+            "<MAXLISTENERS>512</MAXLISTENERS><PEAKLISTENERS>9</PEAKLISTENERS>{}",
+            stream(inside)
+        );
         assert_eq!(server(&document), [one("/stream", 7, Limit::Listeners(512))]);
     }
 

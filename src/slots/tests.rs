@@ -3,6 +3,7 @@ mod known;
 mod lending;
 mod replicas;
 mod uncounted;
+mod watched;
 mod world;
 
 use std::sync::Arc;

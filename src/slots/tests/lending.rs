@@ -2,10 +2,14 @@
 
 use super::*;
 
-/// An account of which two replicas have half each.
-fn half_of(slots: u64) -> Account {
+/// What two replicas have half of each.
+fn shared(slots: u64) -> Terms {
     let sharing = Sharing::among(2, Duration::from_secs(15), SETTLE, LOANS_LAST);
-    Account::new(Terms { sharing, ..limited(slots) })
+    Terms { sharing, ..limited(slots) }
+}
+
+fn half_of(slots: u64) -> Account {
+    Account::new(shared(slots))
 }
 
 /// The same, after a look that has seen nobody.
@@ -96,4 +100,13 @@ fn what_is_promised_to_listeners_is_told_once_and_what_is_lent_never() {
     account.lent(withheld, withheld, at(4.0));
     assert_eq!(take(&account, 2), 2);
     assert_eq!([(); 2].map(|()| account.newly_promised()), [2, 0]);
+}
+
+#[test]
+fn who_becomes_one_of_several_before_its_first_look_gives_nothing_away() {
+    let account = Account::new(limited(20));
+    account.adopt(shared(20));
+    assert_eq!(take(&account, 1), 0);
+    look(&account, 1.0);
+    assert_eq!(take(&account, 20), 10);
 }

@@ -13,7 +13,7 @@ use icecast_balancer::fleet::compile::{Outside, compile};
 
 use super::outside;
 
-const INVALID: usize = 176;
+const INVALID: usize = 177;
 const VALID: usize = 13;
 
 #[test]
