@@ -17,8 +17,11 @@ pub(super) struct Rate {
     lately: f64,
     /// What was promised in the last second: since when, and how much.
     recent: VecDeque<(Moment, u64)>,
-    /// When it was looked at.
+    /// When it was looked at, by a clock that stands still while there is nothing to promise: then nobody
+    /// knows who comes.
     at: Moment,
+    /// The same by the clock that everybody goes by.
+    looked: Moment,
     /// When something was promised last.
     last: Moment,
 }
@@ -51,21 +54,31 @@ const CHANCE: f64 = 2.0;
 impl Rate {
     /// Nobody has come up to now; a listener takes `unit`.
     pub(super) fn new(unit: u64, now: Moment) -> Self {
-        Self { unit: unit.max(1), lately: 0.0, recent: VecDeque::new(), at: now, last: now }
+        Self {
+            unit: unit.max(1),
+            lately: 0.0,
+            recent: VecDeque::new(),
+            at: now,
+            looked: now,
+            last: now,
+        }
     }
 
-    /// Enters what was promised since.
-    pub(super) fn note(&mut self, units: u64, now: Moment) {
-        let passed = now.saturating_sub(self.at).as_secs_f64().max(0.001);
-        self.lately = self.lately * (-passed).exp() + units as f64;
+    /// Enters what was promised since; and if nothing `is_left`, as fast as before, at least.
+    pub(super) fn note(&mut self, units: u64, now: Moment, is_left: bool) {
+        let passed = now.saturating_sub(self.looked);
+        let at_that_speed = Duration::try_from_secs_f64(units as f64 / self.per_second());
+        let counts = if is_left { passed } else { at_that_speed.unwrap_or(passed).min(passed) };
+        self.lately = self.lately * (-counts.as_secs_f64()).exp() + units as f64;
         if units > 0 {
             self.recent.push_back((self.at, units));
             self.last = now;
         }
-        while self.recent.front().is_some_and(|(since, _)| *since + LATELY < now) {
+        self.at = self.at.saturating_add(counts);
+        self.looked = now;
+        while self.recent.front().is_some_and(|(since, _)| *since + LATELY < self.at) {
             self.recent.pop_front();
         }
-        self.at = now;
     }
 
     /// Units a second, as they will be wanted.
@@ -185,7 +198,7 @@ mod tests {
     /// So many in each beat, for so many beats.
     fn rate(units: u64, beats: u64) -> Rate {
         let mut rate = Rate::new(1, at(0));
-        (1..=beats).for_each(|beat| rate.note(units, at(beat * 50)));
+        (1..=beats).for_each(|beat| rate.note(units, at(beat * 50), true));
         rate
     }
 
@@ -201,10 +214,23 @@ mod tests {
     #[test]
     fn it_passes() {
         let mut rate = rate(20, 10);
-        (11..=100).for_each(|beat| rate.note(0, at(beat * 50)));
+        (11..=100).for_each(|beat| rate.note(0, at(beat * 50), true));
         assert_eq!(rate.want(100, 0), None);
         assert_eq!(rate.want(0, 0), Some(1));
         assert!(!rate.is_over(at(5_000)) && rate.is_over(at(5_501)));
+    }
+
+    #[test]
+    fn it_does_not_pass_while_there_is_nothing_to_promise() {
+        let mut rate = rate(20, 10);
+        let before = rate.want(0, 0);
+        (11..=100).for_each(|beat| rate.note(0, at(beat * 50), false));
+        assert_eq!(rate.want(0, 0), before);
+        // What little there is goes as fast as it would have gone before.
+        (101..=120).for_each(|beat| rate.note(2, at(beat * 50), false));
+        assert!(rate.want(0, 0) >= before.map(|units| units * 9 / 10), "{before:?} {rate:?}");
+        // But they do not come for ever.
+        assert!(!rate.is_over(at(11_000)) && rate.is_over(at(11_001)));
     }
 
     #[test]

@@ -196,11 +196,14 @@ impl Trade {
         }
         for (place, rate) in &mut self.rates {
             let (_, units) = news.remove(place).unwrap_or_default();
-            rate.note(units, now);
+            let found = place.find(snapshot);
+            let account = found.as_ref().and_then(|found| found.account(snapshot));
+            let is_left = account.is_none_or(|account| account.free() != Some(0));
+            rate.note(units, now, is_left);
         }
         for (place, (unit, units)) in news.into_iter().filter(|(_, (_, units))| *units > 0) {
             let mut rate = Rate::new(unit, now.saturating_sub(BEAT));
-            rate.note(units, now);
+            rate.note(units, now, true);
             self.rates.insert(place, rate);
         }
     }

@@ -52,7 +52,7 @@ fn wait_until_the_engine_is(scene: &Scene, replicas: Range<usize>, up: bool) {
 
 fn try_crowds(crowds: [[usize; REPLICAS]; 3], judge: impl Fn(&[usize], &Tally)) {
     let lab = Lab::new();
-    let engine = Engine::start(&lab);
+    let mut engine = Engine::start(&lab);
     let cluster = cluster(&engine.url());
     let mut scene = Scene::with_slots(&lab, SLOTS, [&cluster; REPLICAS]);
     for run in 1..=runs() {
@@ -60,11 +60,15 @@ fn try_crowds(crowds: [[usize; REPLICAS]; 3], judge: impl Fn(&[usize], &Tally)) 
             wait_until_all_have_met(&scene);
             let crowd = scene.crowd(at_each);
             let tally = crowd.tally();
-            eprintln!("run {run}: {at_each:?}: {tally:?}");
+            eprintln!("run {run}: {at_each:?}: {tally:?}, left: {}", scene.left());
             drop(crowd);
             assert_nobody_was_sent_in_vain(&tally);
             judge(&at_each, &tally);
-            scene.begin_anew();
+            // Without the wants of the dead, to whom the living would lend for a second.
+            scene.begin_anew_after(|| {
+                engine.kill();
+                engine.begin_empty();
+            });
         }
     }
     assert_eq!(scene.refused_by_relays(), 0);
@@ -72,18 +76,22 @@ fn try_crowds(crowds: [[usize; REPLICAS]; 3], judge: impl Fn(&[usize], &Tally)) 
 
 #[test]
 fn a_crowd_that_fits_plays_at_whatever_balancer_it_comes() {
-    // All of them or nearly, 254 at the least of five runs of each. Without an engine it would be 99 where
-    // all come to one.
+    // All of them or nearly: 283 to 285 in twenty runs of each. Where two processors do something else as
+    // well, some more may come in the moments in which what they need is on its way. Without an engine
+    // it would be 99 where all come to one.
     try_crowds(BELOW, |at_each, tally| {
-        assert!(tally.play >= 200, "{at_each:?}: {tally:?}");
+        assert!(tally.play >= 275, "{at_each:?}: {tally:?}");
     });
 }
 
 #[test]
 fn of_a_crowd_that_does_not_fit_few_are_turned_away_before_it_is_full() {
+    // Somebody is refused where a balancer has run out and what others could spare is on its way: after
+    // 295 where all come to one, otherwise mostly after 285 and always after 268, in twenty runs of each.
+    // In the end 297 play in all of them. The rest is for processors that do something else as well.
     try_crowds(ABOVE, |at_each, tally| {
-        assert!(tally.sent_before >= Some(200), "{at_each:?}: {tally:?}");
-        assert!(tally.play <= GIVEN_AWAY, "{at_each:?}: {tally:?}");
+        assert!(tally.sent_before >= Some(255), "{at_each:?}: {tally:?}");
+        assert!((290..=GIVEN_AWAY).contains(&tally.play), "{at_each:?}: {tally:?}");
     });
 }
 

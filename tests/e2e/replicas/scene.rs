@@ -136,13 +136,31 @@ impl Scene {
         sent.sum()
     }
 
+    /// What of the relays' slots each replica still has, for people: of its own and of others, and how much it
+    /// has lent and borrowed.
+    pub(crate) fn left(&self) -> String {
+        let of = |replica: &Balancer| {
+            let value =
+                |name: &str, labels: &[&str]| replica.metric(name, labels).unwrap_or(f64::NAN);
+            let left =
+                RELAYS.map(|relay| value("mount_free_slots", &[&format!("server=\"{relay}\"")]));
+            let total = |what| value(&format!("cluster_slots_{what}_total"), &[]);
+            format!("{left:?}, {} lent, {} borrowed", total("lent"), total("borrowed"))
+        };
+        self.replicas.iter().map(of).collect::<Vec<_>>().join("; ")
+    }
+
     /// Waits until nobody listens, and starts all replicas anew.
     pub(crate) fn begin_anew(&mut self) {
+        self.begin_anew_after(|| {});
+    }
+
+    /// The same, with something done while there is none.
+    pub(crate) fn begin_anew_after(&mut self, done: impl FnOnce()) {
         self.wait_until_nobody_listens();
-        for replica in &mut self.replicas {
-            replica.kill();
-            replica.start_again();
-        }
+        self.replicas.iter_mut().for_each(Balancer::kill);
+        done();
+        self.replicas.iter_mut().for_each(Balancer::start_again);
         self.wait_until_all_know_all();
     }
 
