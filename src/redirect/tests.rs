@@ -181,16 +181,16 @@ fn everybody_may_take_so_much_but_for_those_who_speak_for_many() {
         ("::1", None),
         ("10.1.2.3", None),
     ] {
-        let bounds = redirector.bounds(peer.parse().unwrap());
-        assert_eq!(bounds.per_client, per_client, "{peer}");
-        assert_eq!((bounds.max_connections, bounds.header_timeout.as_secs()), (7, 3));
+        let terms = redirector.terms(peer.parse().unwrap());
+        assert_eq!(terms.per_client, per_client, "{peer}");
+        assert_eq!((terms.max_connections, terms.header_timeout.as_secs()), (7, 3));
     }
 }
 
 #[test]
 fn only_proxies_begin_with_their_header_and_without_a_certificate_nobody_speaks_tls() {
     let redirector = redirector(&state());
-    let begins = |peer: &str| redirector.begins_with_proxy_header(peer.parse().unwrap());
+    let begins = |peer: &str| redirector.terms(peer.parse().unwrap()).proxy_header;
     assert!(begins("10.1.2.3") && !begins("192.0.2.1") && !begins("127.0.0.1"));
     assert!(redirector.tls().is_none());
     assert!(redirector.has_fast_door());
