@@ -60,6 +60,7 @@ const LEFT_TO_CHECK: &[&str] = &[
     "175-tls-locked-key",
     "177-tls-port-taken",
     "213-engine-password-file-missing",
+    "215-url-with-brace",
 ];
 
 #[test]
