@@ -167,12 +167,11 @@ mod tests {
         write(&mut answer, &url);
         write(&mut Raw::new(&mut raw, b"\r\n"), &url);
         let (head, body) = answer.into_parts();
-        let mut told = format!("HTTP/1.1 {}\r\n", head.status);
-        for (name, value) in &head.headers {
-            told += &format!("{name}: {}\r\n", value.to_str().unwrap());
-        }
+        let mut lines = vec![format!("HTTP/1.1 {}", head.status)];
+        let headers = head.headers.iter();
+        lines.extend(headers.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())));
         let body = body.collect().await.unwrap().to_bytes();
-        told += &format!("\r\n{}", str::from_utf8(&body).unwrap());
+        let told = format!("{}\r\n\r\n{}", lines.join("\r\n"), str::from_utf8(&body).unwrap());
         assert_eq!(told, String::from_utf8(raw).unwrap());
         assert_eq!(
             told,
