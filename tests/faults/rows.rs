@@ -1,5 +1,6 @@
 //! The faults: each with what is expected, and how it would look without protection.
 
+mod engine;
 mod exhaustion;
 mod fleet;
 mod hosts;
@@ -46,6 +47,7 @@ pub(crate) const ALL: &[&[Row]] = &[
     fleet::ROWS,
     operation::ROWS,
     hosts::ROWS,
+    engine::ROWS,
     exhaustion::ROWS,
     log::ROWS,
 ];
