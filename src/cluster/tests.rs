@@ -1,5 +1,6 @@
 //! Replicas, an engine between them and one relay, in random histories.
 
+mod chains;
 mod crowds;
 mod engine;
 mod traffic;
@@ -9,11 +10,6 @@ use proptest::prelude::*;
 
 use engine::Fault;
 use world::{Event, World, event};
-
-/// Three replicas.
-const A: usize = 0;
-const B: usize = 1;
-const C: usize = 2;
 
 fn histories() -> impl Strategy<Value = (usize, Vec<Event>, u64)> {
     let events = |replicas| (Just(replicas), prop::collection::vec(event(replicas), 1..120));
@@ -59,7 +55,7 @@ fn goes_wrong(fault: Fault, is_there: bool) -> bool {
             world.happen(&Event::Restart { restores: true });
         }
         Fault::HandsOutTwice => world.happen(&Event::Beat { replica: 0 }),
-        Fault::TakesBack | Fault::Forgets => {}
+        Fault::TakesBack | Fault::Forgets(_) => {}
         Fault::LetsLoansLast => {
             for _ in 0..20 {
                 world.happen(&Event::Pass { millis: 2_000 });
@@ -81,56 +77,6 @@ fn what_must_not_happen_would_be_noticed() {
         assert!(!goes_wrong(fault, false), "{fault:?}");
         assert!(goes_wrong(fault, true), "{fault:?}");
     }
-}
-
-/// The longest that anybody may have slots which another's promises took, long ago, from what is free.
-/// Returns whether too many were given away in the end.
-fn goes_wrong_late(fault: Option<Fault>) -> bool {
-    let mut world = World::new(90, 3, fault);
-    let pass = |world: &mut World, millis| world.happen(&Event::Pass { millis });
-    let looks = |world: &mut World, replicas: &[usize]| {
-        for replica in replicas {
-            world.happen(&Event::Look { replica: *replica });
-            world.happen(&Event::Answer { replica: *replica, good: true });
-        }
-    };
-    // A borrows of another all that it has.
-    let lends_to_a = |world: &mut World, replica| {
-        for replica in [A, replica, A].repeat(12) {
-            world.happen(&Event::Beat { replica });
-        }
-    };
-    world.happen(&Event::AllLook);
-    assert_eq!(world.ask_all(A, 20, 0), 20);
-    lends_to_a(&mut world, B);
-    assert_eq!(world.ask_all(B, 90, 0), 0);
-    looks(&mut world, &[B]);
-    // Whom it sends there by that, as late as can be, arrive as late as can be.
-    pass(&mut world, 2_600);
-    assert_eq!(world.ask_all(A, 30, 4_900), 30);
-    pass(&mut world, 4_850);
-    // C has not seen them, and has what was free then at another look, which it believes to the end.
-    looks(&mut world, &[A, C]);
-    pass(&mut world, 950);
-    looks(&mut world, &[A, C]);
-    pass(&mut world, 14_950);
-    assert_eq!(world.ask_all(A, 10, 4_000), 10);
-    lends_to_a(&mut world, C);
-    assert_eq!(world.ask_all(C, 90, 0), 0);
-    pass(&mut world, 2_600);
-    looks(&mut world, &[A]);
-    assert_eq!(world.ask_all(A, 90, 4_900), 23);
-    // They have not arrived when B draws anew, which has to know that it has lent.
-    pass(&mut world, 4_850);
-    looks(&mut world, &[A, B]);
-    world.ask_all(B, 90, 0);
-    world.is_oversold()
-}
-
-#[test]
-fn what_was_lent_is_remembered_for_as_long_as_others_may_not_know_of_it() {
-    assert!(!goes_wrong_late(None));
-    assert!(goes_wrong_late(Some(Fault::Forgets)));
 }
 
 /// A crowd at one replica while all of them beat, `each` a beat.

@@ -16,8 +16,8 @@ pub(super) enum Fault {
     LetsLoansLast,
     /// A lender whose beat was not answered thinks that nobody has taken its loans.
     TakesBack,
-    /// Replicas remember their promises for two seconds less than they should.
-    Forgets,
+    /// Replicas remember their promises for so many seconds less than they should.
+    Forgets(u64),
 }
 
 /// What one run of an engine knows.

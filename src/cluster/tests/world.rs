@@ -156,8 +156,8 @@ impl World {
             let fleet =
                 compile(&Sources::new("balancer.yaml", &yaml), &Nothing).expect("it is good");
             let snapshot = Snapshot::first(fleet, String::new());
-            if fault == Some(Fault::Forgets) {
-                forget_sooner(&snapshot, relays);
+            if let Some(Fault::Forgets(seconds)) = fault {
+                forget_sooner(&snapshot, relays, Duration::from_secs(seconds));
             }
             Replica {
                 snapshot: Arc::new(snapshot),
@@ -321,6 +321,11 @@ impl World {
         self.hear(replica, lost);
     }
 
+    /// What a replica has of the first relay's slots that others lent it.
+    pub(super) fn borrowed(&self, replica: usize) -> u64 {
+        self.replicas[replica].snapshot.mount_at(0, "/x").expect("there is one").seats.borrowed()
+    }
+
     /// How long a replica is silent after what it has heard.
     pub(super) fn pause(&self, replica: usize) -> Option<Duration> {
         self.replicas[replica].pause
@@ -385,11 +390,11 @@ impl World {
     }
 }
 
-/// Has the accounts of all mounts remember what they promised for two seconds less.
-fn forget_sooner(snapshot: &Snapshot, relays: usize) {
+/// Has the accounts of all mounts remember what they promised for so much less.
+fn forget_sooner(snapshot: &Snapshot, relays: usize, forgotten: Duration) {
     let Poll { stale_after, .. } = snapshot.fleet.poll;
     let mut sharing = Sharing::among(snapshot.fleet.replicas, stale_after, SETTLE, LOANS_LAST);
-    sharing.memory -= Duration::from_secs(2);
+    sharing.memory -= forgotten;
     let terms = Terms { max: None, headroom: Headroom::Slots(0), sharing };
     for relay in 0..relays {
         snapshot.mount_at(relay, "/x").expect("there is one").seats.adopt(terms);

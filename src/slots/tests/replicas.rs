@@ -1,5 +1,8 @@
 //! Several ledgers that know nothing of one another, and one relay.
 
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+
 use super::*;
 
 const STALE_AFTER: u64 = 15_000;
@@ -228,6 +231,80 @@ proptest! {
             prop_assert!(world.oversold.is_none(), "{} used of {limit}", world.used());
         }
     }
+}
+
+/// A long step of a history in which everything is as late as can be.
+#[derive(Debug, Clone)]
+enum Step {
+    /// One looks, or does not, and gives away what it has, to players who arrive as late as can be.
+    Spend { replica: usize, looks: bool },
+    /// One looks, and then no more for as long as it may, while the others do.
+    Blind { replica: usize },
+}
+
+fn step(replicas: usize) -> impl Strategy<Value = Step> {
+    let of = move || 0..replicas;
+    prop_oneof![
+        (of(), any::<bool>()).prop_map(|(replica, looks)| Step::Spend { replica, looks }),
+        of().prop_map(|replica| Step::Blind { replica }),
+    ]
+}
+
+fn chains() -> impl Strategy<Value = (usize, Vec<Step>)> {
+    (2_usize..4)
+        .prop_flat_map(|replicas| (Just(replicas), prop::collection::vec(step(replicas), 3..10)))
+}
+
+/// Whether more than 60 are sent where there is room for 60, by replicas that remember their promises for
+/// so much less than they should.
+fn oversells((replicas, steps): &(usize, Vec<Step>), forgotten: Duration) -> bool {
+    let mut terms = shared(60, *replicas);
+    terms.sharing.memory -= forgotten;
+    let mut world = World::of(60, *replicas, terms);
+    world.all_look();
+    for step in steps {
+        match *step {
+            Step::Spend { replica, looks } => {
+                if looks {
+                    world.glance(replica);
+                }
+                let _ = (0..60).take_while(|_| world.ask(replica, Some(4_900))).count();
+                world.glance(replica);
+                world.pass(4_850);
+            }
+            Step::Blind { replica: blind } => {
+                world.glance(blind);
+                for _ in 0..14 {
+                    world.pass(1_000);
+                    let others = (0..*replicas).filter(|replica| *replica != blind);
+                    others.for_each(|replica| world.glance(replica));
+                }
+                world.pass(950);
+            }
+        }
+    }
+    world.oversold.is_some()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn however_late_everything_is_no_slot_is_given_away_twice(chain in chains()) {
+        prop_assert!(!oversells(&chain, Duration::ZERO));
+    }
+}
+
+#[test]
+fn two_seconds_less_of_memory_would_be_noticed() {
+    let mut runner = TestRunner::deterministic();
+    let noticed = (0..1_000).filter(|_| {
+        let chain = chains().new_tree(&mut runner).expect("there is one").current();
+        oversells(&chain, Duration::from_secs(2))
+    });
+    let noticed = noticed.count();
+    eprintln!("{noticed} of 1000 chains notice it");
+    assert!(noticed > 0);
 }
 
 proptest! {
