@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use http::Version;
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 use super::*;
@@ -27,7 +29,7 @@ impl Outside for Nothing {
     }
 }
 
-/// One relay, which has room on `/a.ogg` and `/roomy.ogg` and none on `/full.ogg`.
+/// One relay, which has room on `/a.ogg` and `/roomy.ogg` none on `/full.ogg`, and no `/gone.ogg`.
 const CONFIG: &str = "
 trusted_proxies: ['10.0.0.0/8']
 proxy_protocol: true
@@ -40,18 +42,24 @@ streams:
   /a.ogg:
   /roomy.ogg: {when_full: wait}
   /full.ogg: {when_full: wait}
+  /gone.ogg:
   /live/*:
 ";
 
 fn state() -> Arc<State> {
-    let fleet = compile(&Sources::new("balancer.yaml", CONFIG), &Nothing);
+    state_of(CONFIG)
+}
+
+fn state_of(config: &str) -> Arc<State> {
+    let fleet = compile(&Sources::new("balancer.yaml", config), &Nothing);
     let fleet = fleet.unwrap_or_else(|problems| panic!("{problems}"));
     let state = State::new(Snapshot::first(fleet, String::new()));
     let snapshot = state.load_full();
     let rules = Rules { rise: 2, fall: 3, slow_start: Duration::ZERO, hold: false };
     for (id, (_, slots)) in snapshot.servers().enumerate() {
         let listed = snapshot.listed(id);
-        let mounts = listed.iter().map(|mount| MountReport {
+        let there = listed.iter().filter(|mount| mount.path != "/gone.ogg");
+        let mounts = there.map(|mount| MountReport {
             name: mount.path.to_owned(),
             listeners: Some(0),
             limit: if mount.path == "/full.ogg" { Limit::Listeners(0) } else { Limit::Unlimited },
@@ -195,4 +203,123 @@ fn only_proxies_begin_with_their_header_and_without_a_certificate_nobody_speaks_
     assert!(redirector.tls().is_none());
     assert!(redirector.has_fast_door());
     assert!(!redirector.with_fast_door(false).has_fast_door());
+}
+
+/// What a request with these headers is told, without a socket.
+fn answer(state: &State, version: Version, target: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut request = Request::get(target).version(version);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let (head, ()) = request.body(()).unwrap().into_parts();
+    let peer = Peer::of_socket(SocketAddr::from(([192, 0, 2, 1], 4711)));
+    answer_head(state, &head, peer, &mut fastrand::Rng::with_seed(1)).unwrap()
+}
+
+async fn body(answer: Answer) -> String {
+    let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn who_says_no_host_or_none_that_can_be_is_refused() {
+    let state = state();
+    for (version, hosts, status) in [
+        (Version::HTTP_11, &["x"][..], 302),
+        (Version::HTTP_11, &["x:80"], 302),
+        (Version::HTTP_11, &["[::1]"], 302),
+        (Version::HTTP_11, &["[2001:db8::f]:80"], 302),
+        (Version::HTTP_11, &[], 400),
+        (Version::HTTP_10, &[], 302),
+        (Version::HTTP_11, &["x", "x"], 400),
+        (Version::HTTP_10, &["x", "x"], 400),
+        (Version::HTTP_11, &[""], 400),
+        (Version::HTTP_11, &[":80"], 400),
+        (Version::HTTP_11, &["x:8a"], 400),
+        (Version::HTTP_11, &["x, y"], 400),
+        (Version::HTTP_11, &["[::1"], 400),
+        (Version::HTTP_11, &["[g]"], 400),
+        (Version::HTTP_11, &["[::1]x"], 400),
+    ] {
+        let headers: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
+        let told = answer(&state, version, "/a.ogg", &headers).status();
+        assert_eq!(told, status, "{version:?} {hosts:?}");
+    }
+}
+
+#[test]
+fn a_path_has_4_kib_at_most_and_a_query_8() {
+    let state = state();
+    let told = |target: &str| answer(&state, Version::HTTP_11, target, &[("host", "x")]).status();
+    let (path, query) = ("p".repeat(4 * 1024 - 1), "q".repeat(8 * 1024));
+    assert_eq!(told(&format!("/{path}")), 404);
+    assert_eq!(told(&format!("/{path}p")), 414);
+    assert_eq!(told(&format!("/a.ogg?{query}")), 302);
+    assert_eq!(told(&format!("/a.ogg?{query}q")), 414);
+}
+
+#[test]
+fn json_is_for_those_who_want_nothing_else_more() {
+    let state = state();
+    for (accept, is_list) in [
+        ("*/*", false),
+        ("application/json", true),
+        ("text/html, application/json", true),
+        ("application/json;q=0.9, text/html; q=0.8", true),
+        ("application/json;q=0.5, */*", false),
+        ("application/json;q=0.5, */*;q=0.6", false),
+        ("application/json;q=0", false),
+        ("application/json;q=much", false),
+    ] {
+        let headers = [("host", "x"), ("accept", accept)];
+        let told = answer(&state, Version::HTTP_11, "/a.ogg", &headers);
+        assert_eq!(told.status() == StatusCode::OK, is_list, "{accept}");
+        assert_eq!(told.headers().contains_key("vary"), is_list, "{accept}");
+    }
+}
+
+#[test]
+fn behind_a_body_the_connection_is_closed() {
+    let state = state();
+    for (length, closes) in [("0", false), ("5", true)] {
+        let headers = [("host", "x"), ("content-length", length)];
+        let told = answer(&state, Version::HTTP_11, "/a.ogg", &headers);
+        assert_eq!(told.headers().contains_key("connection"), closes, "{length}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_begins_with_the_stream_at_the_host_that_was_asked() {
+    let state = state();
+    let list = async |target: &str, version, headers: &[(&str, &str)]| {
+        let told = answer(&state, version, target, headers);
+        assert!(!told.headers().contains_key("vary"));
+        let status = told.status().as_u16();
+        let body = body(told).await;
+        let urls = body.lines().filter(|line| line.starts_with("http"));
+        (status, urls.map(str::to_owned).collect::<Vec<_>>())
+    };
+    let (new, old, x) = (Version::HTTP_11, Version::HTTP_10, &[("host", "x")][..]);
+    let query = "q".repeat(2_000);
+    let urls = ["http://x", "http://one.example.org:8000"];
+    let all = urls.map(|url| format!("{url}/a.ogg?{query}")).to_vec();
+    assert_eq!(list(&format!("/a.ogg.m3u?{query}"), new, x).await, (200, all));
+    // One that nobody can play now is worth a list as long as there is a host.
+    assert_eq!(list("/gone.ogg.m3u", new, x).await, (200, vec!["http://x/gone.ogg".to_owned()]));
+    assert_eq!(list("/gone.ogg.m3u", old, &[]).await, (503, vec![]));
+}
+
+#[tokio::test]
+async fn a_list_that_is_too_long_has_half_as_many_relays() {
+    let servers =
+        ["a", "b", "c", "d", "e"].map(|name| format!("  {name}: http://{name}.example\n"));
+    let config = format!("servers:\n{}streams: {{/a.ogg: }}\n", servers.concat());
+    let state = state_of(&config);
+    for (length, relays) in [(2_000, 5), (8_000, 2)] {
+        let target = format!("/a.ogg.m3u?{}", "q".repeat(length));
+        let told = answer(&state, Version::HTTP_11, &target, &[("host", "x")]);
+        let body = body(told).await;
+        let urls = body.lines().filter(|line| line.starts_with("http"));
+        assert_eq!(urls.count(), 1 + relays, "{length}");
+    }
 }

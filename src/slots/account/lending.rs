@@ -20,7 +20,7 @@ impl Account {
     /// Units of our own that could be lent.
     pub fn lendable(&self) -> u64 {
         let book = self.settled_book();
-        if !book.terms.sharing.is_shared() || !book.looked || book.shut {
+        if !book.looked || book.shut || !book.terms.sharing.is_shared() {
             return 0;
         }
         self.free().unwrap_or_default().saturating_sub(book.share.borrowed.unspent())
