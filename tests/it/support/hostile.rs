@@ -5,9 +5,11 @@
 
 use std::fs;
 use std::io;
+use std::iter;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::thread;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -267,8 +269,26 @@ impl Counted {
     }
 }
 
-/// Connections to a port of this machine that nobody has closed, as the kernel knows it.
+/// Connections to a port of this machine that nobody has closed, as the kernel knows it. That one was
+/// closed it enters when nobody writes to it at that moment, so whoever seems to have too many is looked
+/// at again; connections that are open stay so for longer.
 fn open_at(port: u16) -> usize {
+    let again = (1..10).map(|_| {
+        thread::sleep(Duration::from_millis(1));
+        established_at(port)
+    });
+    let looks = iter::once(established_at(port)).chain(again);
+    let mut least = usize::MAX;
+    for open in looks {
+        least = least.min(open);
+        if least <= 1 {
+            break;
+        }
+    }
+    least
+}
+
+fn established_at(port: u16) -> usize {
     const ESTABLISHED: &str = "01";
     let local = format!(":{port:04X}");
     let all = fs::read_to_string("/proc/net/tcp").expect("a table of connections");
