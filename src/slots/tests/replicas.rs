@@ -1,7 +1,7 @@
 //! Several ledgers that know nothing of one another, and one relay.
 
 use proptest::strategy::ValueTree as _;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{RngSeed, TestRunner};
 
 use super::*;
 
@@ -287,7 +287,8 @@ fn oversells((replicas, steps): &(usize, Vec<Step>), forgotten: Duration) -> boo
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    // The same chains every time, as of those that two seconds less are noticed by.
+    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(1), ..ProptestConfig::with_cases(1_000) })]
 
     #[test]
     fn however_late_everything_is_no_slot_is_given_away_twice(chain in chains()) {
