@@ -275,6 +275,8 @@ fn json_is_for_those_who_want_nothing_else_more() {
         let told = answer(&state, Version::HTTP_11, "/a.ogg", &headers);
         assert_eq!(told.status() == StatusCode::OK, is_list, "{accept}");
         assert_eq!(told.headers().contains_key("vary"), is_list, "{accept}");
+        let media_type = told.headers().get("content-type").map(|it| it.to_str().unwrap());
+        assert_eq!(media_type, is_list.then_some("application/json"), "{accept}");
     }
 }
 
