@@ -17,6 +17,8 @@ import yaml
 NAME = "icecast-balancer"
 # Requests under way are answered for so long after SIGTERM, in seconds.
 DRAIN = 10.5
+# With an engine what was lent may lie unspent for three of them, twice over, and shares follow one later.
+LENT = 7
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
 
@@ -32,7 +34,8 @@ def mistakes(resources):
     config = yaml.safe_load(of["ConfigMap"]["balancer.yaml"])
     container = next(one for one in pod["containers"] if one["name"] == NAME)
 
-    counted, pods = (config.get("cluster") or {}).get("replicas", 1), deployment["replicas"]
+    cluster, pods = config.get("cluster") or {}, deployment["replicas"]
+    counted, lent = cluster.get("replicas", 1), LENT if cluster.get("engine") else 0
     rolling = deployment["strategy"]["rollingUpdate"]
     at_once = pods + rolling["maxSurge"]
     if at_once > counted:
@@ -42,7 +45,7 @@ def mistakes(resources):
     if grace < stop + DRAIN:
         yield f"a pod is killed after {grace} s, and takes {stop + DRAIN} s to end"
     poll, balance = config.get("poll") or {}, config.get("balance") or {}
-    seen = seconds(poll.get("stale_after", "15s")) + 2 * seconds(balance.get("settle", "5s"))
+    seen = seconds(poll.get("stale_after", "15s")) + 2 * seconds(balance.get("settle", "5s")) + lent
     wait, needed = container["readinessProbe"].get("initialDelaySeconds", 0), stop + DRAIN + seen
     if pods > 1 and wait < needed:
         yield f"a pod is ready after {wait} s; the others have seen all that came from its predecessor after {needed} s"

@@ -210,7 +210,8 @@ impl Account {
         let promised_before = book.marks.back().map_or(book.base, |(_, committed)| *committed);
         let arrived = arrived.saturating_add(book.credit);
         let early = arrived.min(promised_before.saturating_sub(book.base));
-        let promised_since = self.committed.load(Acquire).saturating_sub(promised_before);
+        let committed = self.committed.load(Acquire);
+        let promised_since = committed.saturating_sub(promised_before);
         book.credit = (arrived - early).min(promised_since);
         book.base = book.base.saturating_add(early);
         if let Some(settled) = began.checked_sub(settle) {
@@ -228,7 +229,7 @@ impl Account {
         book.reported = reported;
         book.shut = false;
         book.looked = true;
-        book.share_what_is_free(began, settle);
+        book.share_what_is_free(began, settle, committed);
         self.balance(&book);
         early
     }
@@ -366,11 +367,11 @@ impl Book {
     }
 
     /// Draws our share anew after a look.
-    fn share_what_is_free(&mut self, began: Moment, settle: Duration) {
+    fn share_what_is_free(&mut self, began: Moment, settle: Duration, promised: u64) {
         let sharing = self.terms.sharing;
         if let (true, Some(room)) = (sharing.is_shared(), self.room()) {
             let found = Found { began, room, seen: self.counted.then_some(self.seen) };
-            self.share.draw(sharing, &found, settle);
+            self.share.draw(sharing, &found, settle, promised);
         }
     }
 }

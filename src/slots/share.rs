@@ -5,36 +5,43 @@
 //! promises, never grows by arrivals, and is drawn anew at every look, by a rule that needs no
 //! word from the others:
 //!
-//! `share = max(min(left, most), drawn)` where `most = free ÷ replicas`
-//! and `drawn = (free + old) ÷ replicas − own`, which is never more than `most` either.
+//! `share = max(min(left, free ÷ replicas), drawn)` where `drawn = most ÷ replicas − (most − free) − young`
 //!
-//! `own` are the promises of our own that the others may not have seen yet, and `old` those of them that
-//! are older than `settle`: they have arrived. What the others hold was drawn from what was free
-//! before our own listeners arrived, hence `free + old`. What they themselves gave away since needs no
-//! correction, for as much as it took from what is free, it took from what they hold.
+//! `most` is the most that can have been free at any time of late, had no listener of our own come. Whatever
+//! look another replica goes by, it has no more than its part of `most` left or on the way to the relay: that
+//! much may be theirs, and ours is the rest of what is free, less `young`, whom we have sent and who may
+//! not have arrived. What others took meanwhile they took from their parts; but nobody says who took
+//! it, and so it counts as if it had been all of it us. Our own listeners are left out of `most`, since they
+//! take from what is free and from nobody else's part, who may have looked just before they arrived.
 //!
-//! How long others may go by an old look is bounded (`poll.stale_after`), and so is how long a promise
-//! is on its way (`settle`): hence [`Sharing::memory`].
+//! What is left of a share stays ours, though no more of it than our part of what is free: what others were
+//! quicker to use is gone from all shares.
+//!
+//! How long others may go by an old look is bounded (`poll.stale_after`), and so is how long it takes until
+//! what they promised by it has arrived (`settle`): for so long we look back. Whom we sent may have arrived
+//! so long after: hence [`Sharing::memory`].
 //!
 //! Where replicas lend one another slots, who lends has promised: the slot is gone from its share and
 //! counts as its own promise, whoever spends it. So the one who borrows counts only what it promises out
 //! of its own share, and what it has borrowed is no part of that ([`Borrowed`]). A slot that was lent may lie
 //! unspent for a while ([`Sharing::transit`]); for so much longer a promise may be on its way.
 //!
-//! There `most` is the largest of the looks within [`Sharing::late`], since a crowd that comes to one
+//! There what is left follows what is free by [`Sharing::late`], since a crowd that comes to one
 //! replica is made room for by all: what it takes from what is free is on loan from the others, or soon
 //! will be. If they gave up a part of what they have at each look that saw it, before they could
-//! lend that, nobody would get it. What is given up so much later is harmless, if everybody remembers
-//! its promises for so much longer ([`Sharing::memory`]): for what is given up are the slots that another
-//! replica has used, and before it draws more than was left of its share, it waits for the others to have
-//! done so. `drawn` goes by the newest look alone. The same holds for listeners who come past all replicas:
-//! nobody's promises make room for these, and they are seen so much later.
+//! lend that, nobody would get it. It is harmless, if everybody looks back for so much longer. The same holds
+//! for listeners who come past all replicas: nobody's promises make room for these, and they are seen so much
+//! later.
 
-use std::collections::VecDeque;
+mod looks;
+#[cfg(all(test, not(model)))]
+mod tests;
+
 use std::time::Duration;
 
 use super::Moment;
 use super::borrowed::Borrowed;
+use looks::{Look, Looks};
 
 /// What one replica lends another may lie unspent for so long. Shorter, and more of it would be lost to a
 /// pause; longer, and more slots would be kept back for what others may still have.
@@ -83,6 +90,11 @@ impl Sharing {
     pub fn is_shared(self) -> bool {
         self.replicas > 1
     }
+
+    /// One's part of so many units, in whole ones.
+    fn part(self, units: u64) -> u64 {
+        units.checked_div(self.replicas).unwrap_or(units)
+    }
 }
 
 /// What one replica may promise of an account until its next look.
@@ -92,10 +104,7 @@ pub(super) struct Share {
     until: u64,
     /// That count when the last look began.
     at_look: u64,
-    /// That count at past looks, oldest first, where it changed.
-    marks: VecDeque<(Moment, u64)>,
-    /// The least that was seen by looks of late: when they began, and how much; oldest first, ever more.
-    least: VecDeque<(Moment, u64)>,
+    looks: Looks,
     /// What others have lent us.
     pub(super) borrowed: Borrowed,
 }
@@ -110,9 +119,6 @@ pub(super) struct Found {
     /// from what is free.
     pub(super) seen: Option<u64>,
 }
-
-/// At most this many marks are kept; with more they merely lie further apart.
-const MAX_MARKS: usize = 64;
 
 impl Share {
     /// What the count of all promises may reach.
@@ -129,74 +135,42 @@ impl Share {
     /// Takes a share of what is free for the first time, `reserved` of which are promised already.
     pub(super) fn begin(&mut self, sharing: Sharing, promised: u64, free: u64, reserved: u64) {
         self.borrowed.settle(promised);
-        let part = free.checked_div(sharing.replicas).unwrap_or(free);
+        let part = sharing.part(free);
         self.until = self.borrowed.own().saturating_add(part.saturating_sub(reserved));
     }
 
-    /// Draws the share anew.
-    pub(super) fn draw(&mut self, sharing: Sharing, found: &Found, settle: Duration) {
+    /// Draws the share anew after a look, when so many units have been promised in all.
+    pub(super) fn draw(
+        &mut self,
+        sharing: Sharing,
+        found: &Found,
+        settle: Duration,
+        promised: u64,
+    ) {
         let &Found { began, room, seen } = found;
-        let free = room.saturating_sub(seen.unwrap_or(0));
-        let promised = self.at_look;
+        let own = self.at_look;
         let arrived = settle.saturating_add(sharing.transit);
-        let memory = if seen.is_some() { sharing.memory.max(arrived) } else { arrived };
-        let own = promised.saturating_sub(self.promised_before(began, memory));
-        let young = promised.saturating_sub(self.promised_before(began, arrived));
-        let old = own.saturating_sub(young);
-        self.remember(began, promised, sharing.memory.max(arrived));
+        let memory = sharing.memory.max(arrived);
+        self.borrowed.settle(promised);
+        let look = Look { began, seen, promised: own, promised_meanwhile: self.borrowed.own() };
+        self.looks.add(look, began.saturating_sub(memory));
 
-        let part = |units: u64| units.checked_div(sharing.replicas).unwrap_or(units);
-        let drawn = part(free.saturating_add(old)).saturating_sub(own);
-        let least = self.least_seen(began, seen, sharing.late);
-        let left = self.until.saturating_sub(promised).min(part(room.saturating_sub(least)));
-        self.until = promised.saturating_add(left.max(drawn));
-    }
-
-    /// The least that was seen by this look and those that began no longer than `span` before it.
-    fn least_seen(&mut self, began: Moment, seen: Option<u64>, span: Duration) -> u64 {
-        let Some(seen) = seen else {
-            // What was counted before says nothing of what is counted after.
-            self.least.clear();
-            return 0;
+        let old = self.looks.promised_before(began, arrived);
+        let free = room.saturating_sub(seen.unwrap_or(0));
+        let left = self.until.saturating_sub(own);
+        // Where nobody counts, arrivals take nothing from what is free, and there is nothing to look back to.
+        let (left, most) = if seen.is_some() {
+            let late = self.looks.least(began.saturating_sub(sharing.late));
+            let forgotten = self.looks.promised_before(began, memory);
+            let then = began.saturating_sub(memory - arrived);
+            let least = self.looks.least_without_ours(then, forgotten, old);
+            let free_but_for = |used: Option<u64>| room.saturating_sub(used.unwrap_or(0));
+            (left.min(sharing.part(free_but_for(late))), free_but_for(least))
+        } else {
+            (left.min(sharing.part(room)), room)
         };
-        let then = began.saturating_sub(span);
-        while self.least.front().is_some_and(|(look, _)| *look < then) {
-            self.least.pop_front();
-        }
-        while self.least.back().is_some_and(|(_, more)| *more >= seen) {
-            self.least.pop_back();
-        }
-        if self.least.len() >= MAX_MARKS {
-            self.least.pop_front();
-        }
-        self.least.push_back((began, seen));
-        self.least.front().map_or(seen, |(_, least)| *least)
-    }
-
-    /// How many units of our own had been promised so long before `began`, as far as it is remembered;
-    /// never too many.
-    fn promised_before(&self, began: Moment, span: Duration) -> u64 {
-        let Some(then) = began.checked_sub(span) else { return 0 };
-        let known = self.marks.iter().rev().find(|(marked, _)| *marked <= then);
-        known.map_or(0, |(_, promised)| *promised)
-    }
-
-    fn remember(&mut self, began: Moment, promised: u64, memory: Duration) {
-        let then = began.saturating_sub(memory);
-        while self.marks.get(1).is_some_and(|(marked, _)| *marked <= then) {
-            self.marks.pop_front();
-        }
-        if self.marks.back().is_some_and(|(_, last)| *last == promised) {
-            return;
-        }
-        if self.marks.len() >= MAX_MARKS {
-            // Without every second one, promises are taken for younger than they are, never for older.
-            let mut keep = false;
-            self.marks.retain(|_| {
-                keep = !keep;
-                keep
-            });
-        }
-        self.marks.push_back((began, promised));
+        let gone = most.saturating_sub(free).saturating_add(own.saturating_sub(old));
+        let drawn = sharing.part(most).saturating_sub(gone);
+        self.until = own.saturating_add(left.max(drawn));
     }
 }

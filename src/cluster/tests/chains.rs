@@ -1,10 +1,7 @@
 //! Short histories of long steps: everybody arrives as late as can be, loans are spent as late as can be,
-//! and somebody goes by old numbers for as long as that is allowed. How long promises must be remembered
-//! shows here, where chance alone would hardly ever find it.
+//! and somebody goes by old numbers for as long as that is allowed.
 
 use proptest::prelude::*;
-use proptest::strategy::ValueTree as _;
-use proptest::test_runner::{RngSeed, TestRunner};
 
 use super::engine::Fault;
 use super::world::{Event, World};
@@ -18,8 +15,10 @@ enum Step {
     Deal { players: u64, lender: usize, borrower: usize },
     /// One looks, and again a little later, and then no more for as long as it may; the others do.
     Blind { replica: usize },
-    /// One looks, or does not, and gives away what it has.
-    Spend { replica: usize, looks: bool },
+    /// One looks, or does not, and gives away so much of what it has.
+    Spend { replica: usize, players: u64, looks: bool },
+    /// So many leave.
+    Leave { listeners: u64 },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -31,12 +30,14 @@ fn step() -> impl Strategy<Value = Step> {
             }
         ),
         1 => of().prop_map(|replica| Step::Blind { replica }),
-        1 => (of(), any::<bool>()).prop_map(|(replica, looks)| Step::Spend { replica, looks }),
+        1 => (of(), prop_oneof![3 => Just(100_u64), 1 => 1_u64..40], any::<bool>())
+            .prop_map(|(replica, players, looks)| Step::Spend { replica, players, looks }),
+        1 => (1_u64..60).prop_map(|listeners| Step::Leave { listeners }),
     ]
 }
 
 fn chains() -> impl Strategy<Value = (Vec<Step>, u64)> {
-    (prop::collection::vec(step(), 3..8), prop_oneof![3 => Just(90_u64), 1 => 12_u64..100])
+    (prop::collection::vec(step(), 3..9), prop_oneof![3 => Just(90_u64), 1 => 12_u64..100])
 }
 
 /// Whoever is sent arrives so much later.
@@ -77,13 +78,14 @@ fn take(world: &mut World, step: &Step) {
             }
             world.pass(950);
         }
-        Step::Spend { replica, looks } => {
+        Step::Spend { replica, players, looks } => {
             if looks {
                 look(world, replica);
             }
-            world.ask_all(replica, 100, ARRIVES);
+            world.ask_all(replica, players, ARRIVES);
             world.pass(BEFORE);
         }
+        Step::Leave { listeners } => world.happen(&Event::Leave { listeners }),
     }
 }
 
@@ -103,9 +105,7 @@ fn oversells(steps: &[Step], limit: u64, fault: Option<Fault>) -> bool {
 }
 
 proptest! {
-    // The same chains every time: among very many others there is one that does oversell, where each of
-    // three goes by old numbers in turn and all arrive as late as can be (docs/cluster.md).
-    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(1), ..ProptestConfig::with_cases(1_000) })]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn no_slot_is_given_away_twice_however_late_everything_is((steps, limit) in chains()) {
@@ -113,28 +113,39 @@ proptest! {
     }
 }
 
-/// The longest one: somebody goes by numbers from before what was lent has arrived, and lends by them when
-/// who lent it first looks again.
+/// What is gone of what was free may have been taken by one that has more left than its part of the rest.
 #[test]
-fn the_longest_chain_is_one_of_them() {
-    let steps = [
+fn what_others_took_is_remembered_as_well() {
+    let spends = |replica| Step::Spend { replica, players: 100, looks: false };
+    let first = [
         Step::Deal { players: 20, lender: 1, borrower: 0 },
-        Step::Blind { replica: 2 },
-        Step::Deal { players: 10, lender: 2, borrower: 0 },
-        Step::Spend { replica: 1, looks: true },
+        spends(2),
+        Step::Blind { replica: 0 },
+        spends(0),
+        Step::Deal { players: 10, lender: 2, borrower: 1 },
     ];
-    assert!(!oversells(&steps, 90, None));
-    assert!(oversells(&steps, 90, Some(Fault::Forgets(2))));
+    let second = [
+        spends(0),
+        Step::Blind { replica: 2 },
+        spends(1),
+        Step::Deal { players: 10, lender: 1, borrower: 0 },
+        Step::Blind { replica: 2 },
+        spends(2),
+        Step::Deal { players: 20, lender: 1, borrower: 0 },
+    ];
+    assert!(!oversells(&first, 90, None));
+    assert!(!oversells(&second, 90, None));
 }
 
-/// By chance a chain as long as that comes once in tens of thousands; shorter ones are enough for this. Of a
-/// thousand, one notices eight seconds less, five notice twelve, and thirty-one twenty.
+/// How short it may be shows in `slots::share`, by very many more histories than could be played here.
 #[test]
-fn a_memory_that_is_much_too_short_is_noticed_by_chance() {
-    let mut runner = TestRunner::deterministic();
-    let noticed = (0..1_000).any(|_| {
-        let (steps, limit) = chains().new_tree(&mut runner).expect("there is one").current();
-        oversells(&steps, limit, Some(Fault::Forgets(12)))
-    });
-    assert!(noticed);
+fn a_memory_that_is_much_too_short_is_noticed() {
+    let steps = [
+        Step::Spend { replica: 1, players: 100, looks: true },
+        Step::Blind { replica: 0 },
+        Step::Deal { players: 20, lender: 0, borrower: 1 },
+        Step::Deal { players: 20, lender: 1, borrower: 2 },
+    ];
+    assert!(!oversells(&steps, 75, None));
+    assert!(oversells(&steps, 75, Some(Fault::Forgets(20))));
 }

@@ -1,7 +1,7 @@
 //! Several ledgers that know nothing of one another, and one relay.
 
 use proptest::strategy::ValueTree as _;
-use proptest::test_runner::{RngSeed, TestRunner};
+use proptest::test_runner::TestRunner;
 
 use super::*;
 
@@ -287,8 +287,7 @@ fn oversells((replicas, steps): &(usize, Vec<Step>), forgotten: Duration) -> boo
 }
 
 proptest! {
-    // The same chains every time, as of those that two seconds less are noticed by.
-    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(1), ..ProptestConfig::with_cases(1_000) })]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn however_late_everything_is_no_slot_is_given_away_twice(chain in chains()) {
@@ -357,7 +356,9 @@ fn a_replica_that_is_asked_alone_gets_a_part_of_the_rest_again_and_again() {
         demand(&mut world, 30, &[0]);
         used.push(world.used());
     }
-    assert!(used[0] >= 145 && used[2] >= 230 && used[5] >= 280, "{used:?}");
+    let lefts = std::iter::once(200).chain(used.iter().map(|used| 300 - used));
+    let quarters = lefts.zip(&used).all(|(before, used)| 300 - used <= before - before / 4);
+    assert!(quarters, "{used:?}");
     assert_eq!(world.oversold, None);
 }
 

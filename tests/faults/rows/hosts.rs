@@ -137,7 +137,7 @@ impl Host {
         let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/keepalived/keepalived.conf");
         let config = fs::read_to_string(ours).unwrap();
         let settled = format!("rise {}", SETTLED.as_secs());
-        let config = config.replace("rise 25", &settled).replace("enable_script_security", "");
+        let config = config.replace("rise 32", &settled).replace("enable_script_security", "");
         let file = self.folder.join("keepalived.conf");
         fs::write(&file, config.replace("script_user nobody", "script_user root")).unwrap();
         let mut command = self.inside();
