@@ -63,6 +63,8 @@ pub(crate) struct Spread {
     pub(crate) median: f64,
     pub(crate) least: f64,
     pub(crate) most: f64,
+    /// Between which the middle half of all lies.
+    pub(crate) middle: (f64, f64),
 }
 
 impl Figures {
@@ -111,7 +113,8 @@ impl Spread {
     pub(crate) fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.collect();
         let median = quantile(&mut values, 0.5);
-        Some(Self { median, least: *values.first()?, most: *values.last()? })
+        let middle = (quantile(&mut values, 0.25), quantile(&mut values, 0.75));
+        Some(Self { median, least: *values.first()?, most: *values.last()?, middle })
     }
 }
 

@@ -22,9 +22,12 @@ pub(crate) enum Bound {
 
 use Bound::{AtLeast, AtMost};
 
-/// Outside of this the server that answers everybody the same is not where it belongs, compared with
-/// nginx: the machine was disturbed, and the run says nothing.
-const SOUND: std::ops::RangeInclusive<f64> = 1.15..=1.40;
+/// In half of all rounds the server that answers everybody the same must be as far ahead of nginx as in the
+/// median one, but for so much of it: otherwise the machine was disturbed, and the run says nothing.
+const STEADY: f64 = 0.10;
+
+/// Of one core, others may take so much in any round.
+const OTHERS: f64 = 0.10;
 
 /// Processor time of a peer over ours, under each load.
 const CPU: &[(&Load, Peer, f64)] = &[
@@ -57,7 +60,10 @@ impl Goal {
 /// whether the run says anything.
 pub(crate) fn soundness(figures: &Figures) -> Option<(Spread, bool)> {
     let ahead = figures.ratio(&KEEP, (Peer::NginxReturn, Peer::Bare), |sample| sample.cpu)?;
-    Some((ahead, SOUND.contains(&ahead.median)))
+    let (low, high) = ahead.middle;
+    let is_steady =
+        (low - ahead.median).abs().max((high - ahead.median).abs()) <= STEADY * ahead.median;
+    Some((ahead, is_steady && figures.besides <= OTHERS))
 }
 
 /// All goals for which there are figures.
@@ -124,7 +130,7 @@ impl Goals<'_> {
     }
 
     fn one(&mut self, what: String, found: f64, bound: Bound) {
-        let found = Spread { median: found, least: found, most: found };
+        let found = Spread { median: found, least: found, most: found, middle: (found, found) };
         self.reached.push(Goal { what, found, bound });
     }
 

@@ -13,11 +13,11 @@ use crate::load::Load;
 #[command(name = "cargo bench --bench peers --")]
 pub(crate) struct Options {
     /// How many rounds there are; figures are medians.
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u32).range(2..))]
     pub(crate) rounds: u32,
 
     /// How long each server is measured in a round, in seconds; by wrk, in whole ones.
-    #[arg(long, default_value_t = 1.5)]
+    #[arg(long, default_value_t = 0.4)]
     seconds: f64,
 
     /// Which parts.
