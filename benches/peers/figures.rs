@@ -120,7 +120,7 @@ impl Spread {
 
 impl std::fmt::Display for Spread {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { median, least, most } = self;
+        let Self { median, least, most, .. } = self;
         write!(f, "{median:.2} ({least:.2} – {most:.2})")
     }
 }
