@@ -10,10 +10,13 @@
 //! was lent to us.
 
 mod demand;
+mod line;
 mod link;
 mod message;
 mod pulse;
+mod sentinel;
 mod trade;
+mod trouble;
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,15 +32,16 @@ use crate::slots::Moment;
 use crate::state::State;
 use crate::waiting;
 
-use link::{Link, Trouble};
+use link::Link;
 use message::{About, Beat, Heard};
 use trade::{Offers, Trade};
+use trouble::Trouble;
 
 /// So often each replica speaks with the engine.
 const BEAT: Duration = Duration::from_millis(50);
 
 /// So often while anybody wants something. Who lends something says so at once.
-const BUSY_BEAT: Duration = Duration::from_millis(25);
+const BUSY_BEAT: Duration = Duration::from_millis(10);
 
 /// An engine that takes longer to answer is taken for dead.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -142,7 +146,9 @@ impl Replica {
         name: String,
         told: &mut bool,
     ) -> Result<Infallible, Trouble> {
-        let link = timeout(PATIENCE_TO_CONNECT, Link::to(engine, name, &self.name)).await;
+        let address = sentinel::find(engine).await?;
+        let link = Link::to(engine, &address, name, &self.name);
+        let link = timeout(PATIENCE_TO_CONNECT, link).await;
         let mut link = link.unwrap_or(Err(Trouble::Slow))?;
         self.deal(&mut link, engine, told).await
     }

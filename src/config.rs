@@ -9,6 +9,7 @@ pub mod source;
 
 mod choices;
 mod decode;
+mod engine;
 mod fields;
 pub(crate) mod findings;
 mod secrets;
@@ -30,7 +31,7 @@ use crate::config::source::{At, Sources, Span};
 use crate::country::Country;
 use crate::network::Network;
 
-pub(crate) use urls::database;
+pub(crate) use engine::EngineUrl;
 
 /// The whole file.
 #[derive(Debug)]
@@ -151,7 +152,7 @@ pub(crate) struct Cluster {
     pub(crate) replicas: Option<At<u64>>,
     /// Also where it could not be read.
     pub(crate) replicas_are_written: bool,
-    pub(crate) engine: Option<At<Url>>,
+    pub(crate) engine: Option<At<EngineUrl>>,
     /// Also where it could not be read.
     pub(crate) engine_is_written: bool,
     pub(crate) username: Option<At<String>>,

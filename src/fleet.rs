@@ -26,7 +26,7 @@ use crate::network::Networks;
 use crate::tls::Identity;
 
 pub use clients::{By, Clients, Family};
-pub use engine::Engine;
+pub use engine::{Address, Engine, Whereabouts};
 
 use patterns::{PatternId, Patterns};
 

@@ -15,7 +15,7 @@ use crate::config::suggest::shown;
 use crate::config::yaml::{Kind, Node, Value};
 use crate::config::{
     Balance, Clients, Cluster, Config, Headroom, Limits, Password, Poll, Section, Server, Stats,
-    StatsSource, Tls, streams, urls, values,
+    StatsSource, Tls, engine, streams, urls, values,
 };
 use crate::country::{Country, NotACountry};
 use crate::network::Network;
@@ -287,12 +287,12 @@ fn cluster(top: &mut Fields<'_>, findings: &mut Findings) -> Option<Cluster> {
         key: entry.key,
         replicas: number(&mut fields, "replicas", REPLICAS, findings),
         replicas_are_written: fields.has("replicas"),
-        engine: fields.read("engine", findings, urls::engine),
+        engine: fields.read("engine", findings, engine::engine),
         engine_is_written: fields.has("engine"),
         username: fields.read("username", findings, values::text),
         password_file: fields.read("password_file", findings, values::file),
         password_is_written: fields.has("password_file"),
-        key_prefix: fields.read("key_prefix", findings, urls::key_prefix),
+        key_prefix: fields.read("key_prefix", findings, engine::key_prefix),
     };
     fields.finish(findings);
     Some(cluster)

@@ -12,9 +12,6 @@ use crate::config::suggest::shown;
 use crate::config::values;
 use crate::config::yaml::{Kind, Scalar};
 
-/// A longer beginning of an engine's keys is a mistake.
-const LONGEST_PREFIX: usize = 100;
-
 /// The URL of a server: a host, perhaps a port and a path prefix, nothing else.
 pub(super) fn server_url(entry: &Entry<'_>, findings: &mut Findings) -> Option<Url> {
     base_url(entry, "paths go into the streams' `mounts`", findings)
@@ -107,73 +104,6 @@ fn checked_url(text: &str) -> Result<Url, UrlError> {
         return Err(UrlError::Malformed(format!("no host has {mark:?} in its name")));
     }
     Ok(url)
-}
-
-/// The URL of a Valkey or Redis server: a host, perhaps a port and the number of a database.
-pub(super) fn engine(entry: &Entry<'_>, findings: &mut Findings) -> Option<Url> {
-    let text = values::text(entry, findings)?;
-    let (scheme, rest) = text.split_once("://").unwrap_or_default();
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let scheme = scheme.to_ascii_lowercase();
-    let example = "write it like redis://redis.example.org:6379, or with TLS rediss://…";
-    let name = &entry.name;
-    let (message, help) = if text.contains('@') {
-        let message = format!("`{name}` must not contain a user or a password");
-        let help = "put them into `username` and `password_file`";
-        findings.secret_problem(entry.node.span, message, help);
-        return None;
-    } else if ["sentinel", "cluster"].iter().any(|kind| scheme.contains(kind))
-        || authority.contains(',')
-    {
-        (
-            format!("`{name}` must be one server, and no Sentinel or cluster: {}", shown(&text)),
-            "write the address of the server that takes writes, or of a proxy that leads there",
-        )
-    } else if !["redis", "rediss"].contains(&scheme.as_str()) {
-        (format!("`{name}` is not a redis or rediss URL: {}", shown(&text)), example)
-    } else {
-        match Url::parse(&text) {
-            Err(error) => (format!("`{name}` is not a URL ({error}): {}", shown(&text)), example),
-            Ok(url) if url.host_str().is_none_or(str::is_empty) || url.port() == Some(0) => {
-                (format!("`{name}` has no host, or no port that can be: {}", shown(&text)), example)
-            }
-            Ok(url) if url.query().is_some() || url.fragment().is_some() => {
-                let help = "remove `?` and `#` and what follows";
-                (format!("`{name}` must not have a query or a fragment"), help)
-            }
-            Ok(url) if database(&url).is_none() => (
-                format!("the path of `{name}` is not the number of a database: {}", shown(&text)),
-                "write nothing behind the port, or for example `/2`",
-            ),
-            Ok(url) => return Some(url),
-        }
-    };
-    findings.problem(entry.node.span, message, help);
-    None
-}
-
-/// The database that the URL of an engine names.
-pub(crate) fn database(url: &Url) -> Option<u16> {
-    match url.path().trim_start_matches('/') {
-        "" => Some(0),
-        number if number.bytes().all(|byte| byte.is_ascii_digit()) => number.parse().ok(),
-        _ => None,
-    }
-}
-
-/// What the keys of an engine begin with.
-pub(super) fn key_prefix(entry: &Entry<'_>, findings: &mut Findings) -> Option<String> {
-    let text = values::text(entry, findings)?;
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
-    if text.chars().all(is_plain) && text.len() <= LONGEST_PREFIX {
-        return Some(text);
-    }
-    let message = format!("`{}` cannot begin keys: {}", entry.name, shown(&text));
-    let help = format!(
-        "write at most {LONGEST_PREFIX} letters (a to z), digits, and `-`, `_`, `.`, `:` or `/`"
-    );
-    findings.problem(entry.node.span, message, help);
-    None
 }
 
 /// Whether a path stands for every mount under a prefix.

@@ -17,7 +17,8 @@ const NETWORK: &str =
     r"^([0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9]{1,2})?|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(/[0-9]{1,3})?)$";
 const ORIGIN: &str =
     r"[Hh][Tt][Tt][Pp][Ss]?://(\[[0-9A-Fa-f:.]+\]|[^\s\\/?#@:\[\]]+)(:(0*[1-9][0-9]{0,4})?)?";
-const ENGINE: &str = r"^[Rr][Ee][Dd][Ii][Ss][Ss]?://(\[[0-9A-Fa-f:.]+\]|[^\s\\/?#@:,\[\]]+)(:(0*[1-9][0-9]{0,4})?)?(/[0-9]{0,5})?$";
+/// Of an engine: a host and perhaps a port.
+const HOST: &str = r"(\[[0-9A-Fa-f:.]+\]|[^\s\\/?#@:,\[\]]+)(:(0*[1-9][0-9]{0,4})?)?";
 const KEY_PREFIX: &str = r"^[A-Za-z0-9_.:/-]{1,100}$";
 /// A star is the last part, and no part is `.` or `..`.
 const PATH: &str = r"^(?=[^*]*(/\*)?$)(?!.*/\.\.?(/|$))/([^%?#*\x00-\x1f\x7f]|%(?!23|3[Ff]|7[Ff])[2-9A-Fa-f][0-9A-Fa-f])*\*?$";
@@ -166,9 +167,12 @@ pub(super) fn definitions() -> Map<String, Value> {
         (
             "engine",
             text(
-                ENGINE,
-                "write one server as redis://redis.example.org:6379, or with TLS rediss://…",
-                &["redis://redis.example.org:6379"],
+                &engine(),
+                "write one server as redis://redis.example.org:6379, or with TLS rediss://…, or redis-sentinel://HOST,HOST/NAME",
+                &[
+                    "redis://redis.example.org:6379",
+                    "redis-sentinel://a.example.org,b.example.org,c.example.org/radio",
+                ],
             ),
         ),
         ("keyPrefix", text(KEY_PREFIX, "write letters (a to z), digits, and - _ . : or /", &[])),
@@ -196,4 +200,11 @@ fn durations(condition: &str) -> String {
     let units = "ns|nsec|nanos|us|µs|usec|ms|msec|millis|s|sec|secs|seconds?|m|mins?|minutes?|\
         h|hrs?|hours?";
     format!(r"^{condition}\s*([0-9]+(\.[0-9]+)?\s*({units})\s*)+$")
+}
+
+/// One server, or Sentinels and what they call it.
+fn engine() -> String {
+    let sentinels =
+        format!(r"-[Ss][Ee][Nn][Tt][Ii][Nn][Ee][Ll]://{HOST}(,{HOST})*/[A-Za-z0-9._-]+");
+    format!(r"^[Rr][Ee][Dd][Ii][Ss][Ss]?(://{HOST}|{sentinels})(/[0-9]{{0,5}})?$")
 }

@@ -34,7 +34,7 @@
 //! later.
 
 mod looks;
-#[cfg(all(test, not(model)))]
+#[cfg(test)]
 mod tests;
 
 use std::time::Duration;
@@ -162,7 +162,7 @@ impl Share {
         let (left, most) = if seen.is_some() {
             let late = self.looks.least(began.saturating_sub(sharing.late));
             let forgotten = self.looks.promised_before(began, memory);
-            let then = began.saturating_sub(memory - arrived);
+            let then = began.saturating_sub(memory.saturating_sub(arrived));
             let least = self.looks.least_without_ours(then, forgotten, old);
             let free_but_for = |used: Option<u64>| room.saturating_sub(used.unwrap_or(0));
             (left.min(sharing.part(free_but_for(late))), free_but_for(least))

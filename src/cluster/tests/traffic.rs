@@ -139,14 +139,14 @@ async fn said_within(
 #[tokio::test(start_paused = true)]
 async fn what_an_engine_has_to_do_is_bounded_whatever_there_is() {
     let station = station();
-    let (seconds, replicas) = (5, REPLICAS as u64);
+    let (seconds, replicas) = (2, REPLICAS as u64);
     let least_gap = 1_000 / u64::try_from(BEAT.as_millis()).unwrap();
     let most = u64::from(seconds) * least_gap * replicas + replicas;
     let idle = said_within(seconds, 0, &station).await;
     assert!(idle.calls <= most && idle.calls > most / 2, "{idle:?}");
     assert_eq!((idle.longest, idle.most_loans), (0, 0), "{idle:?}");
     let busy = said_within(seconds, 100, &station).await;
-    assert!(busy.calls <= 4 * most && busy.calls > idle.calls, "{busy:?}");
+    assert!(busy.calls <= 10 * most && busy.calls > idle.calls, "{busy:?}");
     assert!(busy.longest <= 6_400 && busy.longest > 2_000, "{busy:?}");
     assert!(busy.most_loans <= 256 && busy.most_loans > 0, "{busy:?}");
     let lent: u64 = station.0.iter().map(|replica| replica.state.members.lent.get()).sum();

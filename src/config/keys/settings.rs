@@ -284,7 +284,8 @@ pub static CLUSTER: Mapping = Mapping {
             "engine",
             Form::Engine,
             "A Valkey or Redis server, through which the balancers [lend one another](cluster.md#on-an-engine) what they \
-             do not need of their shares. `rediss` is with TLS. Behind the port may stand the number of a database.",
+             do not need of their shares. `rediss` is with TLS. Behind the port may stand the number of a database. Of Sentinels \
+             `redis-sentinel://HOST,HOST,HOST/NAME`.",
         )
         .or_else("nothing is lent")
         .such_as("redis://redis.example.org:6379"),

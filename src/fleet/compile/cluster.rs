@@ -2,11 +2,13 @@
 
 use crate::config::findings::Findings;
 use crate::config::source::{At, Span};
-use crate::config::{Config, Mounts, database};
-use crate::fleet::Engine;
+use crate::config::{Config, EngineUrl, Mounts};
 use crate::fleet::compile::secrets::Secrets;
+use crate::fleet::{Address, Engine, Whereabouts};
 
 const PORT: u16 = 6379;
+
+const SENTINEL_PORT: u16 = 26379;
 
 const KEY_PREFIX: &str = "icecast-balancer";
 
@@ -41,17 +43,29 @@ pub(super) fn engine(
     }
     let password = cluster.password_file.as_ref().map(|file| secrets.file(file, findings));
     let url = &cluster.engine.as_ref()?.value;
-    let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']');
     let key_prefix = cluster.key_prefix.as_ref().map(|prefix| prefix.value.clone());
     Some(Engine {
-        host: host.to_owned(),
-        port: url.port().unwrap_or(PORT),
-        tls: url.scheme() == "rediss",
-        database: database(url)?,
+        at: whereabouts(url)?,
+        tls: url.tls,
+        database: url.database,
         username: cluster.username.as_ref().map(|name| name.value.clone()),
         password: password.flatten(),
         key_prefix: key_prefix.unwrap_or_else(|| KEY_PREFIX.to_owned()),
     })
+}
+
+fn whereabouts(url: &EngineUrl) -> Option<Whereabouts> {
+    let all = |default: u16| {
+        let hosts = url.hosts.iter();
+        hosts.map(move |(host, port)| Address { host: host.clone(), port: port.unwrap_or(default) })
+    };
+    match &url.name {
+        Some(name) => {
+            let sentinels = all(SENTINEL_PORT).collect();
+            Some(Whereabouts::Sentinels { sentinels, name: name.clone() })
+        }
+        None => all(PORT).next().map(Whereabouts::Server),
+    }
 }
 
 fn without(key: &str, what: &str, line: &str, span: Span, findings: &mut Findings) {

@@ -26,7 +26,7 @@ pub(super) fn form(form: &Form) -> String {
         Form::Country => "country".to_owned(),
         Form::BaseUrl => "URL".to_owned(),
         Form::Url => "any http or https URL".to_owned(),
-        Form::Engine => "redis or rediss URL".to_owned(),
+        Form::Engine => "redis, rediss or redis-sentinel URL".to_owned(),
         Form::KeyPrefix => "letters, digits, `-_.:/`".to_owned(),
         Form::Path => "path".to_owned(),
         Form::Server => "server".to_owned(),
