@@ -198,6 +198,13 @@ fn oversells(seed: u64, forgotten: u64) -> bool {
     (0..seconds).any(|_| world.is_oversold_in_a_second())
 }
 
+#[test]
+fn promises_are_remembered_for_as_long_as_is_documented() {
+    let [stale_after, settle] = [15, 5].map(Duration::from_secs);
+    let memory = |transit| Sharing::among(3, stale_after, settle, transit).memory.as_secs();
+    assert_eq!([memory(Duration::ZERO), memory(LOANS_LAST)], [25, 32]);
+}
+
 /// How many; `HISTORIES` says another number.
 fn histories() -> u64 {
     let number = std::env::var("HISTORIES").ok().and_then(|number| number.parse().ok());
