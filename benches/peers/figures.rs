@@ -18,6 +18,8 @@ pub(crate) struct Figures {
     pub(crate) reloads: Vec<Reload>,
     /// The most that other programs and the hypervisor took of a core in a round.
     pub(crate) besides: f64,
+    /// Whether that was too much in any round.
+    pub(crate) disturbed: bool,
 }
 
 /// One server under one load in one round.

@@ -26,9 +26,6 @@ use Bound::{AtLeast, AtMost};
 /// median one, but for so much of it: otherwise the machine was disturbed, and the run says nothing.
 const STEADY: f64 = 0.10;
 
-/// Of one core, others may take so much in any round.
-const OTHERS: f64 = 0.10;
-
 /// Processor time of a peer over ours, under each load.
 const CPU: &[(&Load, Peer, f64)] = &[
     (&KEEP, Peer::NginxReturn, 1.08),
@@ -63,7 +60,7 @@ pub(crate) fn soundness(figures: &Figures) -> Option<(Spread, bool)> {
     let (low, high) = ahead.middle;
     let is_steady =
         (low - ahead.median).abs().max((high - ahead.median).abs()) <= STEADY * ahead.median;
-    Some((ahead, is_steady && figures.besides <= OTHERS))
+    Some((ahead, is_steady && !figures.disturbed))
 }
 
 /// All goals for which there are figures.

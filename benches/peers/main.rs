@@ -44,7 +44,6 @@ mod world;
 #[path = "../shared/document.rs"]
 mod document;
 #[path = "../shared/machine.rs"]
-#[expect(dead_code, reason = "each benchmark uses a part of it")]
 mod machine;
 #[path = "../shared/page.rs"]
 mod page;

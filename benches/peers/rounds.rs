@@ -43,6 +43,7 @@ pub(crate) fn run(lab: &Lab, station: &Station, options: &Options, figures: &mut
         }
         let besides = before.besides(&servers.processes());
         figures.besides = figures.besides.max(besides.of_a_core());
+        figures.disturbed |= besides.too_much();
         eprintln!("round {round} of {}: {besides}", options.rounds);
     }
 }
