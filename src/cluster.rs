@@ -10,9 +10,12 @@
 //! was lent to us.
 
 mod demand;
+mod lender;
 mod line;
 mod link;
 mod message;
+mod offers;
+mod pool;
 mod pulse;
 mod sentinel;
 mod trade;
@@ -29,19 +32,22 @@ use tracing::{info, warn};
 use crate::fleet::Engine;
 use crate::members::Member;
 use crate::slots::Moment;
-use crate::state::State;
+use crate::state::{Snapshot, State};
 use crate::waiting;
 
+use lender::busiest;
 use link::Link;
 use message::{About, Beat, Heard};
-use trade::{Offers, Trade};
+use offers::Offers;
+use trade::Trade;
 use trouble::Trouble;
 
 /// So often each replica speaks with the engine.
 const BEAT: Duration = Duration::from_millis(50);
 
-/// So often while anybody wants something. Who lends something says so at once.
-const BUSY_BEAT: Duration = Duration::from_millis(10);
+/// At most so often, while somebody wants something: as often as listeners come. Who lends something says so
+/// at once.
+const SHORTEST_BEAT: Duration = Duration::from_millis(5);
 
 /// An engine that takes longer to answer is taken for dead.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -181,7 +187,7 @@ impl Replica {
                 waiting::usher(&self.state, self.state.now());
             }
             offers = deal.offers;
-            if let Some(pause) = pause(&beat, &heard, &offers) {
+            if let Some(pause) = pause(&snapshot, &beat, &heard, &offers) {
                 sleep(pause).await;
             }
         }
@@ -216,13 +222,14 @@ impl Replica {
 }
 
 /// For how long to be silent after a beat and its answer, if that has led to these offers.
-fn pause(beat: &Beat, heard: &Heard, offers: &Offers) -> Option<Duration> {
-    let is_busy = !beat.wants.is_empty() || !heard.wants.is_empty();
-    match (beat.loans.is_empty(), offers.is_empty()) {
-        (true, false) => None,
-        _ if is_busy => Some(BUSY_BEAT),
-        _ => Some(BEAT),
+fn pause(snapshot: &Snapshot, beat: &Beat, heard: &Heard, offers: &Offers) -> Option<Duration> {
+    if beat.loans.is_empty() && !offers.is_empty() {
+        return None;
     }
+    let others = heard.wants.iter().map(|(_, wants)| wants);
+    let wants = others.chain([&beat.wants]).flat_map(|wants| &wants.wants);
+    let one_comes = Duration::try_from_secs_f64(1.0 / busiest(snapshot, wants)).unwrap_or(BEAT);
+    Some(one_comes.clamp(SHORTEST_BEAT, BEAT))
 }
 
 /// How long ago a moment of the engine's clock was.

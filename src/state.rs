@@ -403,6 +403,12 @@ impl Snapshot {
             .collect()
     }
 
+    /// The bitrate of the mount of a server that takes most, in bits a second; 0 where none is known.
+    pub fn highest_bitrate(&self, id: ServerId) -> u64 {
+        let mounts = self.servers.get(id).into_iter().flat_map(|server| server.mounts.values());
+        mounts.map(|mount| mount.bitrate).max().unwrap_or(0)
+    }
+
     /// The ledger of the mount at `path` of a server; `None` if no stream uses it.
     pub fn mount_at(&self, id: ServerId, path: &str) -> Option<&MountSlots> {
         self.servers.get(id)?.mounts.get(path).map(|mount| &*mount.slots)

@@ -18,7 +18,7 @@ pub(super) struct Place(String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Want {
     pub(super) place: Place,
-    /// So many units, at most: what half a second takes.
+    /// So many units a second.
     pub(super) units: u64,
     /// So many it has left, of its own and of others.
     pub(super) left: u64,
@@ -140,6 +140,15 @@ impl Place {
         self.0.starts_with("seats\t")
     }
 
+    /// Of what it is one: whatever does as well for the same listeners. Those are the seats of all mounts with
+    /// one path. Which servers may take the place of one another nobody can see here.
+    pub(super) fn pool(&self) -> (&str, &str) {
+        match (self.0.split_once('\t'), self.0.splitn(4, '\t').nth(3)) {
+            (Some((kind, _)), Some(path)) => (kind, path),
+            _ => ("", &self.0),
+        }
+    }
+
     /// What stands there, here and now; `None` if nothing does.
     pub(super) fn find(&self, snapshot: &Snapshot) -> Option<Found> {
         let mut parts = self.0.split('\t');
@@ -182,6 +191,14 @@ impl Found {
             Kind::Bandwidth => Some(&server.bandwidth),
         }
     }
+
+    /// What a listener takes of it, at most; never 0.
+    pub(super) fn unit(&self, snapshot: &Snapshot) -> u64 {
+        match self.kind {
+            Kind::Seats(_) | Kind::Clients => 1,
+            Kind::Bandwidth => snapshot.highest_bitrate(self.server).max(1),
+        }
+    }
 }
 
 impl fmt::Display for Place {
@@ -198,11 +215,6 @@ fn numbers(line: &str) -> Option<(u64, u64, Place)> {
 }
 
 impl Wants {
-    /// Whether nothing is wanted.
-    pub(super) fn is_empty(&self) -> bool {
-        self.wants.is_empty()
-    }
-
     /// The number, and a line for each want; nothing where nothing is wanted.
     pub(super) fn written(&self) -> String {
         if self.wants.is_empty() {

@@ -284,6 +284,11 @@ impl Account {
         self.shut.load(Relaxed)
     }
 
+    /// Whether there is a limit, and its relay lets people in.
+    pub fn is_limited(&self) -> bool {
+        self.room().is_some() && !self.is_shut()
+    }
+
     /// Units in use: seen and reserved.
     pub fn load(&self) -> u64 {
         self.claimed.load(Acquire).saturating_add_signed(self.offset.load(Relaxed))

@@ -89,6 +89,20 @@ impl Borrowed {
         ended
     }
 
+    /// Spends up to `units` of the batch that ends last, which somebody else is to have, and returns how many, and
+    /// when they end. What was promised before must be settled, and this is to be promised now.
+    pub(super) fn pass_on(&mut self, units: u64) -> Option<(u64, Moment)> {
+        let batch = self.batches.back_mut()?;
+        let (units, until) = (batch.units.min(units), batch.until);
+        batch.units -= units;
+        if batch.units == 0 {
+            self.batches.pop_back();
+        }
+        self.settled = self.settled.saturating_add(units);
+        self.spent = self.spent.saturating_add(units);
+        (units > 0).then_some((units, until))
+    }
+
     /// How much the count of all promises may be beyond that of our own.
     pub(super) fn total(&self) -> u64 {
         self.total
@@ -140,6 +154,21 @@ mod tests {
         borrowed.lend(4, at(13));
         borrowed.settle(1 + 4 + 2);
         assert_eq!((borrowed.own(), borrowed.unspent()), (5, 3));
+    }
+
+    #[test]
+    fn what_is_passed_on_is_spent_and_no_promise_of_our_own() {
+        let mut borrowed = Borrowed::default();
+        assert_eq!(borrowed.pass_on(1), None);
+        borrowed.add(5, at(20));
+        borrowed.add(3, at(10));
+        borrowed.settle(2);
+        assert_eq!([borrowed.pass_on(0), borrowed.pass_on(4)], [None, Some((4, at(20)))]);
+        assert_eq!((borrowed.own(), borrowed.unspent(), borrowed.total()), (0, 2, 8));
+        let rest = [borrowed.pass_on(4), borrowed.pass_on(4), borrowed.pass_on(4)];
+        assert_eq!(rest, [Some((1, at(20))), Some((1, at(10))), None]);
+        borrowed.settle(2 + 6 + 3);
+        assert_eq!((borrowed.own(), borrowed.unspent(), borrowed.ends()), (3, 0, None));
     }
 
     #[test]

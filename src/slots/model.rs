@@ -240,6 +240,25 @@ fn what_is_lent_is_given_to_no_listener_and_what_is_not_taken_is_ours_again() {
     );
 }
 
+/// Fails, for instance, if what is passed on is not claimed first, if all that is claimed is not given back, or
+/// if the bound is not worked out anew.
+#[test]
+fn what_is_passed_on_is_given_to_no_listener_and_the_rest_is_there_still() {
+    check_random(
+        || {
+            let account = Arc::new(half_of(4));
+            account.borrow(2, Moment::from_secs(3));
+            let other = Arc::clone(&account);
+            let thread = thread::spawn(move || take(&other, 3));
+            let passed = account.pass_on(2).map_or(0, |(units, _)| units);
+            let given = thread.join().unwrap();
+            assert_eq!(given + take(&account, 5), 4 - passed, "{given}, {passed} passed on");
+            assert_eq!((account.borrowed(), account.lendable()), (0, 0));
+        },
+        INTERLEAVINGS,
+    );
+}
+
 /// Fails, for instance, if what is lent is not committed, or no promise of the lender's own; if it is taken
 /// for listeners of its own; or if a look draws a share of what its own listeners are about to take.
 #[test]

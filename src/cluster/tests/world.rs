@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use super::engine::{Engine, Fault};
 use crate::cluster::message::{Beat, Heard};
-use crate::cluster::trade::{Offers, Trade};
+use crate::cluster::offers::Offers;
+use crate::cluster::trade::Trade;
 use crate::cluster::{EARLY, pause};
 use crate::config::source::Sources;
 use crate::fleet::compile::{Nothing, compile};
@@ -298,7 +299,7 @@ impl World {
         let deal = heard.as_ref().filter(|_| !lost).and_then(|heard| {
             replica.offers.settle(&heard.taken);
             let deal = replica.trade.hear(&replica.snapshot, sent, now, heard).ok()?;
-            replica.pause = pause(&beat, heard, &deal.offers);
+            replica.pause = pause(&replica.snapshot, &beat, heard, &deal.offers);
             Some(deal)
         });
         if let Some(deal) = deal {

@@ -4,7 +4,7 @@
 //! never given back, whoever spends it. To borrow is to be allowed more promises, until a moment. So no
 //! slot comes into being on the way, and one that gets lost is as one whose listener never arrived.
 //!
-//! Only what is our own is lent, so that a slot is lent once, and its end is the one that the lender set.
+//! Who has borrowed more than it needs passes it on: that is spent, and its end stays the one that the lender set.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
@@ -29,12 +29,7 @@ impl Account {
     /// Withholds up to `units` of what is our own, to lend them, and returns how many. Follow it with
     /// [`lent`](Self::lent).
     pub fn withhold(&self, units: u64) -> u64 {
-        let mut units = units.min(self.lendable());
-        // Requests spend the same slots meanwhile.
-        while units > 0 && !self.claim(units) {
-            units = units.min(self.free().unwrap_or_default());
-        }
-        units
+        self.claim_up_to(units.min(self.lendable()))
     }
 
     /// Parts for good with so many of the units that were withheld, which others may spend until a
@@ -53,6 +48,23 @@ impl Account {
         let mut book = self.settled_book();
         book.share.borrowed.add(units, until);
         self.balance(&book);
+    }
+
+    /// Passes on up to `units` of what others have lent us, all of which ends at one moment, and returns how many
+    /// those are, and the moment; `None` if there are none.
+    ///
+    /// They count as promised here too, as if a listener had taken them: could the bound be lowered instead, a
+    /// request that has just read it would still give them away.
+    pub fn pass_on(&self, units: u64) -> Option<(u64, Moment)> {
+        let claimed = self.claim_up_to(units.min(self.borrowed()));
+        let mut book = self.settled_book();
+        let passed = book.share.borrowed.pass_on(claimed);
+        let units = passed.map_or(0, |(units, _)| units);
+        self.commit(units);
+        self.noticed.fetch_add(units, AcqRel);
+        self.balance(&book);
+        self.give_back(claimed - units);
+        passed
     }
 
     /// Gives up what has ended by `now` unspent, and returns how many units that were.
@@ -80,6 +92,14 @@ impl Account {
             NEVER => false,
             ends => ends <= millis(now),
         }
+    }
+
+    /// Claims so many units, or what is left of them: requests spend the same meanwhile.
+    fn claim_up_to(&self, mut units: u64) -> u64 {
+        while units > 0 && !self.claim(units) {
+            units = units.min(self.free().unwrap_or_default());
+        }
+        units
     }
 
     /// The book, in which it is entered which of the promises took what was borrowed.

@@ -70,7 +70,7 @@ fn who_is_alone_or_has_seen_nothing_has_nothing_to_lend() {
 }
 
 #[test]
-fn what_was_borrowed_is_spent_first_and_never_lent_on() {
+fn what_was_borrowed_is_spent_first_and_never_lent_as_our_own() {
     let account = seen_half_of(20);
     account.borrow(5, at(3.0));
     assert_eq!((account.free(), account.borrowed(), account.lendable()), (Some(15), 5, 10));
@@ -79,6 +79,28 @@ fn what_was_borrowed_is_spent_first_and_never_lent_on() {
     assert_eq!(account.end_loans(at(2.9)), 0);
     assert_eq!(account.end_loans(at(3.0)), 2);
     assert_eq!((account.free(), account.borrowed(), account.lendable()), (Some(10), 0, 10));
+}
+
+#[test]
+fn what_was_borrowed_is_passed_on_with_its_end_and_counts_as_promised() {
+    let account = seen_half_of(20);
+    assert_eq!(account.pass_on(1), None);
+    account.borrow(5, at(4.0));
+    account.borrow(3, at(3.0));
+    // The batch that ends last, and no other in one step.
+    assert_eq!(account.pass_on(2), Some((2, at(4.0))));
+    assert_eq!((account.free(), account.borrowed(), account.lendable()), (Some(16), 6, 10));
+    assert_eq!(account.pass_on(9), Some((3, at(4.0))));
+    assert_eq!(take(&account, 1), 1);
+    assert_eq!(account.pass_on(9), Some((2, at(3.0))));
+    assert_eq!((account.free(), account.borrowed(), account.lendable()), (Some(10), 0, 10));
+    assert_eq!((account.pass_on(9), account.reserved(), account.away(at(2.0))), (None, 8, 0));
+    // No listeners of ours.
+    assert_eq!(account.newly_promised(), 1);
+    // Whoever is sent beyond the limit takes what was borrowed as well.
+    account.borrow(2, at(5.0));
+    assert!(account.claim_beyond(12));
+    assert_eq!(account.pass_on(1), None);
 }
 
 #[test]
