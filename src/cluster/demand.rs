@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use crate::slots::Moment;
 
-use super::pool::SOON;
-
 /// How fast an account is promised to listeners.
 #[derive(Debug, Clone)]
 pub(super) struct Rate {
@@ -115,12 +113,10 @@ impl Rate {
         now.saturating_sub(self.last) > OVER
     }
 
-    /// What a second takes, if others are to be asked for it, where `left` of our own is left and `borrowed` is
-    /// there already.
-    pub(super) fn want(&self, left: u64, borrowed: u64) -> Option<u64> {
+    /// What a second takes, if others are to be asked for it, where `left` of our own is left.
+    pub(super) fn want(&self, left: u64) -> Option<u64> {
         let lasts = left > 0 && left as f64 >= self.per_second() * LASTS;
-        let soon = whole(self.per_second() * SOON).max(self.unit);
-        (!lasts && borrowed < soon).then(|| whole(self.per_second()).max(self.unit))
+        (!lasts).then(|| whole(self.per_second()).max(self.unit))
     }
 }
 
@@ -151,31 +147,30 @@ mod tests {
 
     #[test]
     fn a_crowd_is_noticed_in_its_first_beat_and_one_listener_is_none() {
-        assert_eq!(rate(20, 1).want(100, 0), Some(200));
-        assert_eq!(rate(20, 1).want(100, 80), None);
-        assert_eq!(rate(1, 1).want(20, 0), Some(1));
+        assert_eq!(rate(20, 1).want(100), Some(200));
+        assert_eq!(rate(1, 1).want(20), Some(1));
         // What lasts is drawn anew.
-        assert_eq!(rate(1, 1).want(100, 0), None);
+        assert_eq!(rate(1, 1).want(100), None);
     }
 
     #[test]
     fn it_passes() {
         let mut rate = rate(20, 10);
         (11..=100).for_each(|beat| rate.note(0, at(beat * 50), true));
-        assert_eq!(rate.want(100, 0), None);
-        assert!(rate.want(0, 0) <= Some(2), "{rate:?}");
+        assert_eq!(rate.want(100), None);
+        assert!(rate.want(0) <= Some(2), "{rate:?}");
         assert!(!rate.is_over(at(5_000)) && rate.is_over(at(5_501)));
     }
 
     #[test]
     fn it_does_not_pass_while_there_is_nothing_to_promise() {
         let mut rate = rate(20, 10);
-        let before = rate.want(0, 0);
+        let before = rate.want(0);
         (11..=100).for_each(|beat| rate.note(0, at(beat * 50), false));
-        assert_eq!(rate.want(0, 0), before);
+        assert_eq!(rate.want(0), before);
         // What little there is goes as fast as it would have gone before.
         (101..=120).for_each(|beat| rate.note(2, at(beat * 50), false));
-        assert!(rate.want(0, 0) >= before.map(|units| units * 9 / 10), "{before:?} {rate:?}");
+        assert!(rate.want(0) >= before.map(|units| units * 9 / 10), "{before:?} {rate:?}");
         // But they do not come for ever.
         assert!(!rate.is_over(at(11_000)) && rate.is_over(at(11_001)));
     }

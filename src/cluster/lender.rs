@@ -32,8 +32,10 @@ struct Stock<'a> {
     account: &'a Account,
     /// What a listener takes of it.
     unit: u64,
-    /// What is left of it, of our own and of what others lent us.
-    left: u64,
+    /// What is left of it, of our own.
+    own: u64,
+    /// And of what others lent us.
+    borrowed: u64,
 }
 
 impl Lender<'_> {
@@ -70,20 +72,21 @@ impl Lender<'_> {
             let server = self.snapshot.server(at.server)?;
             let is_known = !server.is_stale(self.now, self.snapshot.fleet.poll.stale_after);
             let account = at.account(self.snapshot).filter(|it| is_known && it.is_limited())?;
-            let left = account.lendable().saturating_add(account.borrowed());
-            Some((place, Stock { place, unit: at.unit(self.snapshot), at, account, left }))
+            let (own, borrowed) = (account.lendable(), account.borrowed());
+            let unit = at.unit(self.snapshot);
+            Some((place, Stock { place, at, account, unit, own, borrowed }))
         };
         asked.values().flatten().filter_map(stock).collect()
     }
 
     fn part(&self, stock: &Stock<'_>) -> Part {
         let per_second = self.rates.get(stock.place).map_or(0.0, Rate::at_most);
-        Part::new(stock.left as f64, per_second, stock.unit)
+        Part::new(stock.own, stock.borrowed, per_second, stock.unit)
     }
 
     fn part_of(&self, name: &str, want: &Want, unit: u64) -> Part {
-        let left = want.left.saturating_add(self.unheard.units(name, &want.place));
-        Part::new(left as f64, want.units as f64, unit)
+        let borrowed = want.borrowed.saturating_add(self.unheard.units(name, &want.place));
+        Part::new(want.left, borrowed, want.units as f64, unit)
     }
 
     /// Withholds so many units for another, some of each account, where there is little no more than that.
@@ -96,7 +99,7 @@ impl Lender<'_> {
             }
         };
         let mut rest = units;
-        stocks.sort_by_key(|stock| stock.left);
+        stocks.sort_by_key(|stock| stock.own.saturating_add(stock.borrowed));
         for (stock, of) in stocks.iter().zip((1..=stocks.len() as u64).rev()) {
             let units = rest / of;
             let own = stock.account.withhold(units);

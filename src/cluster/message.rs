@@ -20,8 +20,10 @@ pub(super) struct Want {
     pub(super) place: Place,
     /// So many units a second.
     pub(super) units: u64,
-    /// So many it has left, of its own and of others.
+    /// So many it has left of its own.
     pub(super) left: u64,
+    /// And so many that others have lent it.
+    pub(super) borrowed: u64,
 }
 
 /// What one replica lends another.
@@ -207,11 +209,14 @@ impl fmt::Display for Place {
     }
 }
 
-/// Two numbers and a place, with tabs between.
-fn numbers(line: &str) -> Option<(u64, u64, Place)> {
-    let mut parts = line.splitn(3, '\t');
-    let (one, other) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    Some((one, other, Place(parts.next()?.to_owned())))
+/// So many numbers and a place, with tabs between.
+fn numbers<const COUNT: usize>(line: &str) -> Option<([u64; COUNT], Place)> {
+    let mut parts = line.splitn(COUNT + 1, '\t');
+    let mut numbers = [0; COUNT];
+    for number in &mut numbers {
+        *number = parts.next()?.parse().ok()?;
+    }
+    Some((numbers, Place(parts.next()?.to_owned())))
 }
 
 impl Wants {
@@ -221,8 +226,8 @@ impl Wants {
             return String::new();
         }
         let lines = self.wants.iter().map(|want| {
-            let Want { place, units, left } = want;
-            format!("\n{units}\t{left}\t{place}")
+            let Want { place, units, left, borrowed } = want;
+            format!("\n{units}\t{left}\t{borrowed}\t{place}")
         });
         std::iter::once(self.number.to_string()).chain(lines).collect()
     }
@@ -232,7 +237,8 @@ impl Wants {
         let mut lines = text.lines();
         let number = lines.next().and_then(|number| number.parse().ok());
         let wants = lines.filter_map(numbers).take(MOST);
-        let wants = wants.map(|(units, left, place)| Want { place, units, left });
+        let wants =
+            wants.map(|([units, left, borrowed], place)| Want { place, units, left, borrowed });
         Self { number: number.unwrap_or_default(), wants: wants.collect() }
     }
 }
@@ -252,7 +258,7 @@ impl Loan {
 
     /// The same, read.
     pub(super) fn read(text: &str) -> Option<Self> {
-        let (ends, units, place) = numbers(text)?;
+        let ([ends, units], place) = numbers(text)?;
         Some(Self { place, units, ends })
     }
 }
@@ -267,8 +273,9 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_as_it_was() {
-        let want = Want { place: place(), units: 12, left: 3 };
-        let other = Want { place: Place("clients\tberlin\thttp://b/".into()), units: 1, left: 0 };
+        let want = Want { place: place(), units: 12, left: 3, borrowed: 2 };
+        let other = Place("clients\tberlin\thttp://b/".into());
+        let other = Want { place: other, units: 1, left: 0, borrowed: 0 };
         let wants = Wants { number: 7, wants: vec![want, other] };
         assert_eq!(Wants::read(&wants.written()), wants);
         let loan = Loan { place: place(), units: 5, ends: 1_764_110_000_000 };
@@ -299,7 +306,8 @@ mod tests {
 
     #[test]
     fn nonsense_is_left_out() {
-        let wants = Wants::read("x\n1\t2\n-1\t2\tseats\n1\t2\tseats\ta\tb\t/c\nfoo");
+        let wants =
+            Wants::read("x\n1\t2\n1\t2\tseats\n1\t-1\t2\tseats\n1\t2\t3\tseats\ta\tb\t/c\nfoo");
         assert_eq!(wants.wants.len(), 1);
         assert_eq!(Loan::read("12\t\tseats"), None);
     }

@@ -16,13 +16,15 @@ const CHANCE: f64 = 4.0;
 const PRESSING: f64 = 0.2;
 
 /// Nobody is lent more than what so many seconds take: what is not spent within three is lost for half a minute.
-pub(super) const SOON: f64 = 0.4;
+const SOON: f64 = 0.4;
 
 /// What one replica has of it, in listeners.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Part {
-    /// So many it has slots for.
+    /// So many it has slots for, of its own and of others.
     pub(super) left: f64,
+    /// For so many of them others have lent them.
+    pub(super) borrowed: f64,
     /// So many come to it in a second.
     pub(super) per_second: f64,
 }
@@ -44,7 +46,8 @@ pub(super) fn gifts(ours: Part, others: &[Part], replicas: u64) -> Vec<u64> {
             (soon - part.left) / lenders
         } else {
             // It does not press, but shares that are spent evenly are drawn anew best.
-            ((ours.left - part.left) / replicas.max(1) as f64).min(soon / lenders)
+            let even = (ours.left - part.left) / replicas.max(1) as f64;
+            even.min((soon - part.borrowed) / lenders)
         };
         let lacks = lacks(part);
         let part_of_spare = if wanting > 0.0 { lacks / wanting * spare } else { 0.0 };
@@ -69,9 +72,13 @@ fn root_of_lasting<'a>(parts: impl Iterator<Item = &'a Part>, all: f64) -> f64 {
 
 impl Part {
     /// In units of which a listener takes so many.
-    pub(super) fn new(left: f64, per_second: f64, unit: u64) -> Self {
-        let unit = unit as f64;
-        Self { left: left / unit, per_second: per_second / unit }
+    pub(super) fn new(own: u64, borrowed: u64, per_second: f64, unit: u64) -> Self {
+        let [own, borrowed, unit] = [own, borrowed, unit].map(|units| units as f64);
+        Self {
+            left: (own + borrowed) / unit,
+            borrowed: borrowed / unit,
+            per_second: per_second / unit,
+        }
     }
 
     /// What it needs for a time, of which this is the root: as many come as on average, and [`CHANCE`] times
@@ -85,6 +92,7 @@ impl Sum for Part {
     fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
         parts.fold(Self::default(), |sum, part| Self {
             left: sum.left + part.left,
+            borrowed: sum.borrowed + part.borrowed,
             per_second: sum.per_second + part.per_second,
         })
     }
@@ -105,7 +113,7 @@ mod tests {
     use super::*;
 
     fn part(left: u64, per_second: u64) -> Part {
-        Part { left: left as f64, per_second: per_second as f64 }
+        Part { left: left as f64, borrowed: 0.0, per_second: per_second as f64 }
     }
 
     #[test]
@@ -113,8 +121,11 @@ mod tests {
         assert_eq!(gifts(part(100, 0), &[part(70, 100)], 3), [10]);
         assert_eq!(gifts(part(100, 0), &[part(100, 100)], 3), [0]);
         assert_eq!(gifts(part(33, 100), &[part(33, 100), part(33, 100)], 3), [0, 0]);
-        // Never more of each than is wanted soon.
+        // Never more of each than is wanted soon, less what is there already.
         assert_eq!(gifts(part(100, 0), &[part(10, 5)], 3), [1]);
+        let borrowed = |borrowed| Part { borrowed, ..part(40, 50) };
+        let gift = |borrows| gifts(part(100, 0), &[borrowed(borrows)], 3);
+        assert_eq!([gift(0.0), gift(14.0), gift(20.0), gift(30.0)], [[10], [3], [0], [0]]);
         assert_eq!(gifts(part(100, 0), &[], 3), [0; 0]);
     }
 
@@ -149,7 +160,8 @@ mod tests {
 
     #[test]
     fn bits_are_as_many_listeners_as_they_are_enough_for() {
-        assert_eq!(Part::new(640.0, 1_280.0, 128), part(5, 10));
+        let five = Part { borrowed: 2.0, ..part(5, 10) };
+        assert_eq!(Part::new(384, 256, 1_280.0, 128), five);
         assert_eq!([part(5, 10), part(1, 2)].into_iter().sum::<Part>(), part(6, 12));
     }
 }

@@ -147,11 +147,10 @@ impl Trade {
     fn wants(&self, snapshot: &Snapshot) -> Vec<Want> {
         let wants = self.rates.iter().filter_map(|(place, rate)| {
             let account = place.find(snapshot)?.account(snapshot).filter(|it| it.is_limited())?;
-            let left = account.lendable();
-            let borrowed = account.borrowed();
-            let units = rate.want(left, borrowed)?;
-            let left = left.saturating_add(borrowed);
-            Some((left as f64 / rate.per_second(), Want { place: place.clone(), units, left }))
+            let (left, borrowed) = (account.lendable(), account.borrowed());
+            let units = rate.want(left)?;
+            let lasts = left.saturating_add(borrowed) as f64 / rate.per_second();
+            Some((lasts, Want { place: place.clone(), units, left, borrowed }))
         });
         let mut wants: Vec<_> = wants.collect();
         wants.sort_by(|(one, _), (other, _)| one.total_cmp(other));

@@ -136,6 +136,7 @@ pub(super) struct World {
     limit: u64,
     now: u64,
     oversold: bool,
+    lent: u64,
     rng: fastrand::Rng,
 }
 
@@ -184,6 +185,7 @@ impl World {
             limit,
             now: 100_000,
             oversold: false,
+            lent: 0,
             rng: fastrand::Rng::with_seed(7),
         }
     }
@@ -194,6 +196,11 @@ impl World {
 
     pub(super) fn used(&self) -> u64 {
         self.relays.iter().map(Relay::used).sum()
+    }
+
+    /// How many slots were lent, by all replicas.
+    pub(super) fn lent(&self) -> u64 {
+        self.lent
     }
 
     fn at(&self, replica: usize) -> Moment {
@@ -303,6 +310,7 @@ impl World {
             Some(deal)
         });
         if let Some(deal) = deal {
+            self.lent += deal.offers.slots();
             replica.offers = deal.offers;
             return;
         }
