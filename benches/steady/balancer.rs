@@ -123,6 +123,14 @@ impl Balancer {
         kill_process(Pid::from_child(&self.child), signal).expect("it runs");
     }
 
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn stop(mut self) {
+        self.signal(Signal::TERM);
+        eventually("the balancer has ended", START_UP, || {
+            self.child.try_wait().expect("a child of ours").map(drop)
+        });
+    }
+
     /// The processor time of its threads so far.
     pub(crate) fn cpu(&self) -> Duration {
         machine::threads_cpu(self.id())
@@ -141,9 +149,12 @@ impl Balancer {
 impl Drop for Balancer {
     fn drop(&mut self) {
         self.read_output(true);
-        // It may have been stopped, and then it could not end.
-        for signal in [Signal::CONT, Signal::KILL] {
-            let _gone = kill_process(Pid::from_child(&self.child), signal);
+        // Once it has ended its number may be somebody else's.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            // It may have been stopped, and then it could not end.
+            for signal in [Signal::CONT, Signal::KILL] {
+                let _gone = kill_process(Pid::from_child(&self.child), signal);
+            }
         }
         self.child.wait().expect("a child of ours");
     }

@@ -4,6 +4,7 @@ mod controls;
 mod engine;
 mod hung;
 mod reload;
+mod replicas;
 mod slow;
 mod unread;
 
@@ -16,10 +17,17 @@ use crate::balancer::Balancer;
 use crate::options::Options;
 use crate::support::lab::Lab;
 
+use replicas::{How, Replicas};
+
 /// Something that goes wrong, and can be ended again.
 pub(crate) trait Fault {
     /// The balancer that it happens to.
     fn balancer(&self) -> &Balancer;
+
+    /// All processes that take part in it.
+    fn processes(&self) -> Vec<u32> {
+        vec![self.balancer().id()]
+    }
 
     /// Lets it happen from now on.
     fn begin(&mut self);
@@ -59,6 +67,12 @@ pub(crate) enum Kind {
     EngineHung,
     /// It is dead.
     EngineDead,
+    /// Another replica on it is killed.
+    Killed,
+    /// The other replicas are replaced.
+    Replaced,
+    /// It is out of reach of this one.
+    CutOff,
 }
 
 impl Kind {
@@ -72,6 +86,9 @@ impl Kind {
         Self::Unread,
         Self::EngineHung,
         Self::EngineDead,
+        Self::Killed,
+        Self::Replaced,
+        Self::CutOff,
     ];
 
     /// Its name on the command line.
@@ -85,6 +102,9 @@ impl Kind {
             Self::Unread => "unread",
             Self::EngineHung => "engine",
             Self::EngineDead => "engine-dead",
+            Self::Killed => "killed",
+            Self::Replaced => "replaced",
+            Self::CutOff => "cut-off",
         }
     }
 
@@ -99,14 +119,17 @@ impl Kind {
             Self::Unread => "an access log that nobody reads",
             Self::EngineHung => "the engine between balancers hangs",
             Self::EngineDead => "the engine between balancers is dead",
+            Self::Killed => "one of three balancers on an engine is killed",
+            Self::Replaced => "two of three balancers on an engine are replaced",
+            Self::CutOff => "one of three balancers is cut off from the engine",
         }
     }
 
     /// How many times the quiet p99 the other one may be. A control must be above it.
     fn bound(self) -> f64 {
         match self {
-            Self::Nothing | Self::Hung | Self::Unread | Self::EngineHung | Self::EngineDead => 1.2,
             Self::Pauses | Self::Reload | Self::Slow => 2.0,
+            _ => 1.2,
         }
     }
 
@@ -138,6 +161,9 @@ impl Kind {
             Self::Unread => Box::new(unread::Unread::prepare(lab, options)?),
             Self::EngineHung => Box::new(engine::Gone::prepare(engine::How::Hangs, lab, options)),
             Self::EngineDead => Box::new(engine::Gone::prepare(engine::How::Dies, lab, options)),
+            Self::Killed => Box::new(Replicas::prepare(How::Killed, lab, options)),
+            Self::Replaced => Box::new(Replicas::prepare(How::Replaced, lab, options)),
+            Self::CutOff => Box::new(Replicas::prepare(How::CutOff, lab, options)),
         })
     }
 }

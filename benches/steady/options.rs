@@ -9,7 +9,7 @@ use crate::Case;
 
 /// Redirects at a steady rate, with and without a fault. Needs root for `overload`, which limits
 /// the balancer's processor time.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(name = "cargo bench --bench steady --")]
 pub(crate) struct Options {
     /// How many pairs of rounds there are, quiet and with the fault; figures are medians.

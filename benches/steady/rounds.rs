@@ -1,8 +1,7 @@
 //! Rounds with and without a fault, in turns.
 
-use crate::balancer::Balancer;
 use crate::client::{Client, Ending, Rates, Tally};
-use crate::faults::Kind;
+use crate::faults::{Fault, Kind};
 use crate::machine::{Besides, Moment};
 use crate::options::Options;
 use crate::quantile::quantile;
@@ -42,25 +41,25 @@ pub(crate) fn run(kind: Kind, lab: &Lab, options: &Options) -> Verdict {
     };
     let client = Client::new();
     let mut failures = Failures::default();
-    let mut play = |balancer: &Balancer| -> Round {
+    let mut play = |fault: &dyn Fault| -> Round {
         let before = Moment::now();
-        let to = balancer.address();
+        let to = fault.balancer().address();
         let tally = client.play(to, STREAM, RATES, options.length(), Ending::Patient);
         failures.add(&tally);
-        let besides = before.besides(&[balancer.id()]);
+        let besides = before.besides(&fault.processes());
         Round { p50: tally.quantile(0.5), p99: tally.quantile(0.99), besides }
     };
     // What is done for the first time is slower than ever after.
-    play(fault.balancer());
+    play(&*fault);
     let mut pairs: Vec<Pair> = Vec::new();
     let mut void = 0;
     while pairs.len() < options.rounds as usize && void < options.rounds * PATIENCE {
         let quiet_first = fastrand::bool();
-        let before = quiet_first.then(|| play(fault.balancer()));
+        let before = quiet_first.then(|| play(&*fault));
         fault.begin();
-        let faulty = play(fault.balancer());
+        let faulty = play(&*fault);
         fault.end();
-        let quiet = before.unwrap_or_else(|| play(fault.balancer()));
+        let quiet = before.unwrap_or_else(|| play(&*fault));
         let pair = Pair { quiet, fault: faulty };
         let busy = pair.quiet.besides.too_much() || pair.fault.besides.too_much();
         let counts = options.noisy || !busy;

@@ -116,3 +116,28 @@ impl Unheard {
         self.loans.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wants(number: u64) -> Vec<(String, Wants)> {
+        vec![("1.0".to_owned(), Wants { number, wants: Vec::new() })]
+    }
+
+    #[test]
+    fn what_is_lent_counts_as_theirs_until_they_have_told_so_themselves() {
+        let loan = Loan::read("17\t5\tseats\ta\thttp://a/\t/x").unwrap();
+        let (place, mut unheard) = (loan.place.clone(), Unheard::default());
+        let offer = Offer { to: "1.0".to_owned(), loan, ours: None };
+        unheard.sent(&wants(6));
+        unheard.add(&Offers { snapshot: None, offers: vec![offer] });
+        // It goes with the beat that brings the seventh of their wants. The eighth may be on its way by then.
+        let mut told = |number| {
+            unheard.sent(&wants(number));
+            unheard.units("1.0", &place)
+        };
+        assert_eq!([7, 7, 8, 9, 8].map(&mut told), [5, 5, 5, 0, 0]);
+        assert_eq!(unheard.units("2.0", &place), 0);
+    }
+}

@@ -31,7 +31,7 @@ impl Engine {
     }
 
     fn wait_until_it_answers(&self) {
-        let process = format!("process_id:{}\r", self.server.id());
+        let process = format!("process_id:{}\r", self.id());
         eventually("the engine answers", Duration::from_secs(10), || {
             self.says("INFO server").is_ok_and(|told| told.contains(&process)).then_some(())
         });
@@ -44,6 +44,11 @@ impl Engine {
 
     fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.server.id()
     }
 
     /// Lets it hang.
