@@ -142,6 +142,48 @@ fn a_full_relay_whose_listeners_come_and_go_stays_full() {
     assert!(least >= 280, "{least}");
 }
 
+/// Three replicas of a relay with 90 slots, of which the second lent the first some, a second before the first
+/// passed them on to the third. Nobody else has anything left that is its own, but for two slots of the first.
+fn passed_on() -> World {
+    let mut world = World::new(90, 3, None);
+    world.happen(&Event::AllLook);
+    assert_eq!(world.ask_all(0, 28, 300), 28);
+    for replica in [0, 1, 0] {
+        world.happen(&Event::Beat { replica });
+    }
+    let lent = world.borrowed(0);
+    assert!(lent >= 5, "{lent}");
+    world.happen(&Event::Pass { millis: 1_000 });
+    for replica in [1, 2] {
+        world.ask_all(replica, 90, 300);
+    }
+    for replica in [2, 0, 2] {
+        world.happen(&Event::Beat { replica });
+    }
+    assert!(world.borrowed(0) < lent, "{lent} were lent");
+    world
+}
+
+#[test]
+fn what_is_passed_on_is_spent_once() {
+    let mut world = passed_on();
+    assert!(world.borrowed(2) > 2, "{}", world.borrowed(2));
+    for replica in [2, 0, 1] {
+        world.ask_all(replica, 90, 300);
+    }
+    assert!(!world.is_oversold());
+    assert_eq!(world.used(), 90);
+}
+
+#[test]
+fn what_is_passed_on_ends_when_its_lender_said() {
+    let mut world = passed_on();
+    world.happen(&Event::Pass { millis: 1_600 });
+    world.happen(&Event::Tend { replica: 2 });
+    // What the first has lent of its own is there still.
+    assert!((1..=2).contains(&world.borrowed(2)), "{}", world.borrowed(2));
+}
+
 #[test]
 fn without_an_engine_each_has_its_share() {
     let mut world = World::new(300, 3, None);
