@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::slots::Moment;
 
+use super::pool::SOON;
+
 /// How fast an account is promised to listeners.
 #[derive(Debug, Clone)]
 pub(super) struct Rate {
@@ -113,10 +115,13 @@ impl Rate {
         now.saturating_sub(self.last) > OVER
     }
 
-    /// What a second takes, if others are to be asked for it, where `left` of our own is left.
+    /// What a second takes, if others are to be asked for it, where `left` of our own is left. No more of it is
+    /// needed soon than was promised lately: a few who come at once look like many.
     pub(super) fn want(&self, left: u64) -> Option<u64> {
         let lasts = left > 0 && left as f64 >= self.per_second() * LASTS;
-        (!lasts).then(|| whole(self.per_second()).max(self.unit))
+        let (lately, _) = self.recently();
+        let per_second = self.per_second().min(lately as f64 / SOON);
+        (!lasts).then(|| whole(per_second).max(self.unit))
     }
 }
 
@@ -147,7 +152,9 @@ mod tests {
 
     #[test]
     fn a_crowd_is_noticed_in_its_first_beat_and_one_listener_is_none() {
-        assert_eq!(rate(20, 1).want(100), Some(200));
+        assert_eq!(rate(20, 10).want(100), Some(400));
+        // Not two hundred, as fast as they have come.
+        assert_eq!(rate(20, 1).want(100), Some(50));
         assert_eq!(rate(1, 1).want(20), Some(1));
         // What lasts is drawn anew.
         assert_eq!(rate(1, 1).want(100), None);

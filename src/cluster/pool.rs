@@ -16,7 +16,7 @@ const CHANCE: f64 = 4.0;
 const PRESSING: f64 = 0.2;
 
 /// Nobody is lent more than what so many seconds take: what is not spent within three is lost for half a minute.
-const SOON: f64 = 0.4;
+pub(super) const SOON: f64 = 0.4;
 
 /// What one replica has of it, in listeners.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -49,9 +49,11 @@ pub(super) fn gifts(ours: Part, others: &[Part], replicas: u64) -> Vec<u64> {
             let even = (ours.left - part.left) / replicas.max(1) as f64;
             even.min((soon - part.borrowed) / lenders)
         };
+        // A few who come at once look like many, and what is lent to nobody is lost for a while.
+        let at_once = if part.left > 0.0 { ours.left / 2.0 } else { ours.left };
         let lacks = lacks(part);
         let part_of_spare = if wanting > 0.0 { lacks / wanting * spare } else { 0.0 };
-        whole(part_of_spare.min(lacks).min(most.ceil()).max(0.0))
+        whole(part_of_spare.min(lacks).min(at_once).min(most.ceil()).max(0.0))
     };
     others.iter().map(gift).collect()
 }

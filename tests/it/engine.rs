@@ -361,7 +361,8 @@ async fn sentinels_lead_to_the_server_that_takes_writes_and_to_another_when_it_h
     until_engine_is(&replicas, false).await;
     until_engine_is(&replicas, true).await;
     assert_eq!(second.ask(&["ROLE"]).lines().next(), Some("master"));
-    players.extend(crowd(&replicas[1], 20).await);
+    // More than it has left of its own.
+    players.extend(crowd(&replicas[1], 40).await);
     assert!(players.len() >= 50 && all_play(&players), "{}", players.len());
     let borrowed = replicas[1].metric("icecast_balancer_cluster_slots_borrowed_total").await;
     assert!(borrowed > Some(0.0), "{borrowed:?}");
